@@ -1,0 +1,77 @@
+// Package mesh says what a mesh is. Compilers are pure: facts and an exposure in, whole objects out.
+package mesh
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+)
+
+// Mesh compiles policies into one mesh's resources. Users declare the part of it that they need.
+type Mesh interface {
+	// Name is istio or linkerd.
+	Name() string
+	// Detect tells whether the mesh is in the snapshot.
+	Detect(s *policy.Snapshot) bool
+	// Compile gives the objects of a change at an exposure. Base objects are the snapshot's: what was there before the
+	// rollout, without anything of ours. It returns a *policy.UnsupportedError rather than drop a field.
+	Compile(s *policy.Snapshot, c policy.Change, e policy.Exposure) (Compiled, error)
+	// Neutralise takes the new policy out of force with the fewest writes, from live objects alone: whatever others
+	// changed meanwhile stays. It returns the objects to write, changed; none where nothing is in force.
+	Neutralise(live []*unstructured.Unstructured, c policy.Change) []*unstructured.Unstructured
+	// Tidy brings live objects back: only our fields go back to base, others' edits stay.
+	Tidy(base, ours, live *unstructured.Unstructured, c policy.Change) (Undone, error)
+	// Query asks for the counters of the change's two sides at an exposure.
+	Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error)
+}
+
+// Compiled is a change at an exposure.
+type Compiled struct {
+	// Stages are carried out in order, each behind the barrier of the one before; one that changes nothing is skipped.
+	Stages []Stage
+	// Labels says that the cohort is pods, and which label with which value puts a pod into it; nil otherwise.
+	Labels *CohortLabel
+	// AtFold lists populations that get the policy only at the fold, in words.
+	AtFold []string
+	// Notes are findings that do not stop (code: text), such as a pool that is canaried by request.
+	Notes []string
+}
+
+// CohortLabel is a label on client pods.
+type CohortLabel struct{ Key, Value string }
+
+// Stage is one write with what proves that a proxy holds it.
+type Stage struct {
+	// Object is the whole object as it shall be, without resourceVersion; with Delete it is removed.
+	Object *unstructured.Unstructured
+	// Create tells that it does not exist in the snapshot and is ours alone.
+	Create bool
+	Delete bool
+	// Markers must hold at a proxy for the write to be in force there.
+	Markers []Marker
+}
+
+// Marker is a text in a proxy's own configuration whose presence or absence proves a write.
+type Marker struct {
+	// Scope is routes or clusters.
+	Scope string `json:"scope"`
+	// Text is looked for in the proxy's configuration dump of that scope.
+	Text string `json:"text"`
+	// Absent turns the question around.
+	Absent bool `json:"absent,omitempty"`
+}
+
+// Undone is what tidying one object comes to.
+type Undone struct {
+	// Object is the object to write; nil where there is nothing to do.
+	Object *unstructured.Unstructured
+	// Delete tells that the object goes, since it was ours alone and nobody else touched it.
+	Delete bool
+	// Conflicts are fields that somebody else changed to a third value: they stay as they are.
+	Conflicts []Conflict
+	Markers   []Marker
+}
+
+// Conflict is a field with three values.
+type Conflict struct{ Field, Base, Ours, Live string }

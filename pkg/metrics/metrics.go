@@ -1,0 +1,193 @@
+// Package metrics says what to measure and how to judge it. It is pure: no clock, no client, no printing.
+package metrics
+
+import (
+	"context"
+	"time"
+)
+
+// Side is one of the two populations of a rollout.
+type Side string
+
+// The sides. New is under the new policy (the canary), Old under the old one (stable), in the same seconds.
+const (
+	New Side = "new"
+	Old Side = "old"
+)
+
+// Query asks a source for raw counters of one rollout's populations. A mesh builds it, a Provider answers it.
+type Query struct {
+	// Selector is a Prometheus selector without its range: {__name__=~"…",…}.
+	Selector string
+	// Rules turn a series of the answer into a side and a class. The first rule that matches counts.
+	Rules []SeriesRule
+	// Instances gives the side of a series by its pod ("namespace/pod") where the populations are whole pods; nil
+	// where the series' own name says it.
+	Instances map[string]Side
+}
+
+// SeriesRule classifies series by a part of their name.
+type SeriesRule struct {
+	// NameContains must be in the metric name; Label and Value must match where Label is set (Value "" = absent).
+	NameContains string
+	Side         Side
+	Class        Class
+}
+
+// Class is what a counter counts.
+type Class string
+
+// The classes. Requests by code carry the code in the label named by CodeLabel.
+const (
+	ClassCode     Class = "code"     // finished requests by response code
+	ClassDuration Class = "duration" // duration histogram, milliseconds
+)
+
+// CodeLabel is the label of ClassCode series.
+const CodeLabel = "response_code"
+
+// Sample is one stored value of a series with its own scrape time.
+type Sample struct {
+	At    time.Time
+	Value float64
+}
+
+// Series is one raw counter with the samples in the asked range, oldest first.
+type Series struct {
+	// Labels are Envoy's own labels and __name__; labels that the scrape configuration maps onto targets are removed
+	// (their change must not make a counter look new). Pod is "namespace/pod".
+	Labels  map[string]string
+	Pod     string
+	Samples []Sample
+}
+
+// Provider reads raw samples. It is implemented by pkg/metrics/prometheus.
+type Provider interface {
+	// Read returns every series of the query with its samples of the window before now.
+	Read(ctx context.Context, q Query, now time.Time, window time.Duration) ([]Series, error)
+}
+
+// Counts are requests of one side in one interval.
+type Counts struct {
+	// Requests is every finished request, Errors the bad ones, Refused those the policy itself refused (in Errors too).
+	Requests float64 `json:"requests"`
+	Errors   float64 `json:"errors"`
+	Refused  float64 `json:"refused,omitempty"`
+	// Codes counts by response code.
+	Codes map[string]float64 `json:"codes,omitempty"`
+	// Slow counts requests above each bucket bound in milliseconds; the histogram's own count is Timed.
+	Slow  map[float64]float64 `json:"-"`
+	Timed float64             `json:"timed,omitempty"`
+}
+
+// Tick is what one interval showed: both sides, by pod.
+type Tick struct {
+	From, To time.Time
+	// Pods maps a pod to its two sides in this interval. By instance a pod has one side only.
+	Pods map[string]map[Side]Counts
+	// Newest is the time of the newest sample; zero where there was none.
+	Newest time.Time
+}
+
+// Total sums a side over all pods.
+func (t Tick) Total(side Side) Counts {
+	var sum Counts
+	for _, sides := range t.Pods {
+		sum = sum.Plus(sides[side])
+	}
+	return sum
+}
+
+// Plus adds two counts into a new one.
+func (c Counts) Plus(d Counts) Counts {
+	out := Counts{Requests: c.Requests + d.Requests, Errors: c.Errors + d.Errors, Refused: c.Refused + d.Refused, Timed: c.Timed + d.Timed}
+	if len(c.Codes)+len(d.Codes) > 0 {
+		out.Codes = map[string]float64{}
+		for _, m := range []map[string]float64{c.Codes, d.Codes} {
+			for k, v := range m {
+				out.Codes[k] += v
+			}
+		}
+	}
+	if len(c.Slow)+len(d.Slow) > 0 {
+		out.Slow = map[float64]float64{}
+		for _, m := range []map[float64]float64{c.Slow, d.Slow} {
+			for k, v := range m {
+				out.Slow[k] += v
+			}
+		}
+	}
+	return out
+}
+
+// Verdict is what a judge says of a step.
+type Verdict string
+
+// The verdicts. Wait is no verdict yet; only Pass advances.
+const (
+	Wait         Verdict = "Wait"
+	Pass         Verdict = "Pass"
+	Fail         Verdict = "Fail"
+	Inconclusive Verdict = "Inconclusive"
+	NoData       Verdict = "NoData"
+	Error        Verdict = "Error"
+)
+
+// StepKind is what a judge does at a step (JUDGE.md §2).
+type StepKind string
+
+// The kinds of steps.
+const (
+	StepStage StepKind = "stage" // identical halves: plumbing, share, gross bias; a Fail becomes Inconclusive
+	StepWatch StepKind = "watch" // time, data, no sign of harm
+	StepProof StepKind = "proof" // must show a bound
+	StepBake  StepKind = "bake"  // 95 %, holdback of 5 %
+	StepFold  StepKind = "fold"  // no split left: before/after
+)
+
+// JudgeStep is what a judge must know of the step it judges.
+type JudgeStep struct {
+	Index       int
+	Kind        StepKind
+	ByInstance  bool
+	Share       float64 // the share of requests that should be on the new side; 0 where unknown
+	Min, Max    time.Duration
+	MinRequests float64
+	Started     time.Time
+}
+
+// Judgement is a verdict with everything it rests on.
+type Judgement struct {
+	Verdict Verdict `json:"verdict"`
+	// Reason is one line a person understands.
+	Reason string `json:"reason"`
+	// New and Old are the counts of the step so far.
+	New Counts `json:"new"`
+	Old Counts `json:"old"`
+	// Elapsed is the time since the step started, in seconds.
+	Elapsed float64 `json:"elapsedSeconds"`
+	// Share is the share of requests really seen on the new side; 0 where there is none.
+	Share float64 `json:"share"`
+}
+
+// Judge decides from ticks. It is a value: Step returns the next state and never edits the old one, so that a state
+// saved at a tick gives the same verdicts after a restart.
+type Judge interface {
+	// Step takes one tick of the step into the score and says what it thinks now.
+	Step(state State, step JudgeStep, tick Tick, now time.Time) (State, Judgement)
+}
+
+// State is a judge's score as plain data, at most some KiB of JSON; its meaning is the judge's own.
+type State struct {
+	// Version names the judge and its format.
+	Version string `json:"version,omitempty"`
+	// Step is the index of the step that Sums belong to.
+	Step int `json:"step"`
+	// New and Old are the sums of the step.
+	New Counts `json:"new"`
+	Old Counts `json:"old"`
+	// Scores are the judge's own numbers.
+	Scores []float64 `json:"scores,omitempty"`
+	// Ticks counts the ticks of the step.
+	Ticks int `json:"ticks,omitempty"`
+}
