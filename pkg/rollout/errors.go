@@ -1,0 +1,75 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ConflictError says that somebody else changed an object between our read and our write.
+type ConflictError struct {
+	Ref Ref
+	Err error
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("writing %s: somebody else changed it meanwhile: %v", e.Ref, e.Err)
+}
+
+// Unwrap is the API server's error.
+func (e *ConflictError) Unwrap() error { return e.Err }
+
+// RefusedError says that the API server, a webhook or the cluster's rights refused a write.
+type RefusedError struct {
+	Ref Ref
+	// Forbidden is set where rights are missing.
+	Forbidden bool
+	Err       error
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("writing %s: %v", e.Ref, e.Err) }
+
+// Unwrap is the API server's error.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// LockedError says that another runner holds the target; exit code 7.
+type LockedError struct {
+	What    string
+	Holder  string
+	Renewed time.Time
+	Next    string
+}
+
+func (e *LockedError) Error() string {
+	s := fmt.Sprintf("%s is locked by %s", e.What, e.Holder)
+	if !e.Renewed.IsZero() {
+		s += " (last sign of life " + e.Renewed.UTC().Format(time.RFC3339) + ")"
+	}
+	if e.Next != "" {
+		s += "; " + e.Next
+	}
+	return s
+}
+
+// StragglersError says that some proxies did not take a change in time.
+type StragglersError struct{ Proof Proof }
+
+func (e *StragglersError) Error() string {
+	return fmt.Sprintf("%d of %d proxies hold the change; missing: %s", e.Proof.Confirmed, e.Proof.Concerned, some(e.Proof.Stragglers))
+}
+
+// RejectedError says that proxies refused a change, with Envoy's own words.
+type RejectedError struct{ Proof Proof }
+
+func (e *RejectedError) Error() string {
+	r := e.Proof.Rejected[0]
+	return fmt.Sprintf("%d proxies refused the configuration; %s says: %s", len(e.Proof.Rejected), r.Proxy, r.Message)
+}
+
+// some lists at most five names.
+func some(names []string) string {
+	if len(names) > 5 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:5], ", "), len(names)-5)
+	}
+	return strings.Join(names, ", ")
+}

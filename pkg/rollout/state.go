@@ -1,0 +1,148 @@
+package rollout
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+)
+
+// StateVersion is the version of the state's format.
+const StateVersion = 1
+
+// maxState bounds the encoded state, which lives in an annotation (DESIGN.md §6).
+const maxState = 32 << 10
+
+// Phase is where a rollout is.
+type Phase string
+
+// The phases (PEERS.md §5). Failed means that it could not be taken back and needs a person.
+const (
+	Pending          Phase = "Pending"
+	Validating       Phase = "Validating"
+	AwaitingApproval Phase = "AwaitingApproval"
+	Progressing      Phase = "Progressing"
+	Paused           Phase = "Paused"
+	Baking           Phase = "Baking"
+	Folding          Phase = "Folding"
+	Succeeded        Phase = "Succeeded"
+	RollingBack      Phase = "RollingBack"
+	RolledBack       Phase = "RolledBack"
+	Failed           Phase = "Failed"
+	Superseded       Phase = "Superseded"
+)
+
+// Ended tells whether nothing is left to do.
+func (p Phase) Ended() bool {
+	switch p {
+	case "", Succeeded, RolledBack, Superseded:
+		return true
+	}
+	return false
+}
+
+// Cause is why a rollout is taken back or paused; it decides the exit code.
+type Cause string
+
+// The causes.
+const (
+	CauseBreach       Cause = "breach"       // a Fail verdict, or proxies that refuse the configuration: exit 4
+	CausePerson       Cause = "person"       // abort or a signal: exit 5
+	CauseTimeout      Cause = "timeout"      // proxies that do not take it: exit 6
+	CauseInconclusive Cause = "inconclusive" // no verdict, or nothing to judge by: exit 6
+	CauseEdited       Cause = "edited"       // somebody changed a touched object: exit 6
+	CauseInternal     Cause = "internal"     // an error of ours or of the cluster: exit 1
+)
+
+// Touched is an object that the rollout has written or is about to write.
+type Touched struct {
+	Ref
+	// Absent says that it did not exist before.
+	Absent bool `json:"absent,omitempty"`
+	// Spec is the hash of the spec that we wrote last (or are about to write).
+	Spec string `json:"spec,omitempty"`
+}
+
+// StepResult is what a finished step came to.
+type StepResult struct {
+	Name      string            `json:"name"`
+	Judgement metrics.Judgement `json:"judgement"`
+	// Proxies that confirmed the last write of the step, and the seconds it took.
+	Confirmed int     `json:"confirmed"`
+	Barrier   float64 `json:"barrierSeconds"`
+}
+
+// State is everything that a run must know to go on, whoever goes on.
+type State struct {
+	Version int `json:"version"`
+	// Name is the rollout's name, Target what it acts on, Policies what it brings into force.
+	Name     string        `json:"name"`
+	Target   policy.Target `json:"target"`
+	Policies []policy.Key  `json:"policies,omitempty"`
+	Strategy string        `json:"strategy"`
+	Rev      string        `json:"rev"`
+	Digest   string        `json:"digest"`
+	// Revision is the record in the archive that holds documents and base.
+	Revision int64 `json:"revision"`
+
+	Phase Phase `json:"phase"`
+	// Step is the index of the step; Steps how many there are; Stage how many of its writes are proved.
+	Step  int `json:"step"`
+	Steps int `json:"steps"`
+	Stage int `json:"stage"`
+	// Written tells that the write of stage Stage was sent and its proof is open.
+	Written bool `json:"written,omitempty"`
+	// Holding tells that the step's writes are all proved and it is being judged since Since.
+	Holding bool      `json:"holding,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	// Undo counts the finished acts of taking back: neutralised, proved, tidied.
+	Undo int `json:"undo,omitempty"`
+	// Cause and Reason say why it is paused, taken back or failed.
+	Cause  Cause  `json:"cause,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	Touched []Touched `json:"touched,omitempty"`
+	// Instances are the pods ("namespace/pod") that bear the cohort label.
+	Instances []string `json:"instances,omitempty"`
+	// Callers are the client pods known to call the target.
+	Callers []string `json:"callers,omitempty"`
+
+	// Judge is the judge's score, Tick the end of the last interval in it.
+	Judge metrics.State `json:"judge,omitzero"`
+	Tick  time.Time     `json:"tick,omitzero"`
+
+	Results  []StepResult `json:"results,omitempty"`
+	Started  time.Time    `json:"started"`
+	Updated  time.Time    `json:"updated"`
+	Deadline time.Time    `json:"deadline"`
+	// Request is what a person asked for from outside: pause, resume, promote, abort.
+	Request string `json:"request,omitempty"`
+	// Fence grows with every takeover.
+	Fence int64 `json:"fence"`
+}
+
+// Encode writes the state; it refuses one that an annotation could not hold.
+func (s State) Encode() (string, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return "", fmt.Errorf("encoding the state of rollout %s: %w", s.Name, err)
+	}
+	if len(b) > maxState {
+		return "", fmt.Errorf("encoding the state of rollout %s: %d bytes, more than the %d that an annotation may hold", s.Name, len(b), maxState)
+	}
+	return string(b), nil
+}
+
+// DecodeState reads a state of this or an older version.
+func DecodeState(text string) (State, error) {
+	var s State
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return State{}, fmt.Errorf("decoding a rollout's state: %w", err)
+	}
+	if s.Version < 1 || s.Version > StateVersion {
+		return State{}, fmt.Errorf("decoding a rollout's state: version %d, this meshpol knows 1 to %d; use the newer meshpol that wrote it", s.Version, StateVersion)
+	}
+	return s, nil
+}
