@@ -1,0 +1,3 @@
+module github.com/meshpol/meshpol/lab
+
+go 1.26.0
