@@ -94,8 +94,12 @@ type Store interface {
 	// Acquire takes the Lease for holder and returns the state in it (zero Phase: none). A live foreign holder is a
 	// *LockedError. takeOver takes it all the same, for a recorded reason.
 	Acquire(ctx context.Context, target policy.Target, holder string, takeOver string) (State, error)
-	// Save writes the state and renews the lock in one write. A lost lock is a *LockedError.
-	Save(ctx context.Context, s State) error
+	// Save writes the state and renews the lock in one write. It returns the state as stored: Request is what a person
+	// asked for meanwhile, kept until a Save whose State.Request is "" follows one that returned it. A lost lock is a
+	// *LockedError.
+	Save(ctx context.Context, s State) (State, error)
+	// Ask leaves a person's request (abort, pause, resume, promote) for the runner; it needs no lock.
+	Ask(ctx context.Context, target policy.Target, request string) error
 	// Release gives the lock up and leaves the state.
 	Release(ctx context.Context, target policy.Target) error
 	// Peek reads the state without any lock; zero Phase: none.
