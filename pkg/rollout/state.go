@@ -97,6 +97,9 @@ type State struct {
 	// Holding tells that the step's writes are all proved and it is being judged since Since.
 	Holding bool      `json:"holding,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
+	// PauseUntil is when a pause ends by itself; PausePassed is the step after the last one whose pause is over.
+	PauseUntil  time.Time `json:"pauseUntil,omitzero"`
+	PausePassed int       `json:"pausePassed,omitempty"`
 	// Undo counts the finished acts of taking back: neutralised, proved, tidied.
 	Undo int `json:"undo,omitempty"`
 	// Cause and Reason say why it is paused, taken back or failed.

@@ -1,0 +1,257 @@
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/meshpol/meshpol/pkg/mesh"
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/strategy"
+)
+
+// planRev stands in for the run's own rev while the digest is taken, so that the same plan has the same digest.
+const planRev = "0000000000"
+
+// Settings are the choices of a run that are no part of a step.
+type Settings struct {
+	// OnFailure is rollback or pause, OnInconclusive and OnNoData are wait, rollback or promote (JUDGE.md §3).
+	OnFailure      string `json:"onFailure,omitempty"`
+	OnInconclusive string `json:"onInconclusive,omitempty"`
+	OnNoData       string `json:"onNoData,omitempty"`
+	// Deadline is the time after which nobody may wait for this rollout any more.
+	Deadline time.Duration `json:"deadline"`
+	// PropagationTimeout is the time in which every proxy must hold a write.
+	PropagationTimeout time.Duration `json:"propagationTimeout"`
+	// Tick is the length of an interval that is judged.
+	Tick time.Duration `json:"tick"`
+	// NoAnalysis goes on without a metrics source: every step ends at its least time.
+	NoAnalysis bool `json:"noAnalysis,omitempty"`
+}
+
+// PlannedStep is a step with what it writes.
+type PlannedStep struct {
+	strategy.Step
+	// Stages are the writes in order; only those that change something.
+	Stages []mesh.Stage
+	// Labels is the label that puts pods into the cohort, by instance only.
+	Labels *mesh.CohortLabel
+}
+
+// Plan is a whole rollout of one target, complete before its first write.
+type Plan struct {
+	Name     string
+	Strategy string
+	Change   policy.Change
+	Steps    []PlannedStep
+	Settings Settings
+	// Host is the host whose proxies are concerned.
+	Host string
+	// Base are the touched objects as they are in the cluster; Absent those that do not exist yet.
+	Base   []*unstructured.Unstructured
+	Absent []Ref
+	// Digest is over policies, rollout, touched specs and compiled bodies; never over pods, replicas or metrics.
+	Digest string
+	// Notes stop nothing; AtFold are populations that get the policy only at the fold.
+	Notes, AtFold []string
+	// Documents are what the plan was made of, for the record.
+	Documents []map[string]any
+}
+
+// Compiler is the part of a mesh that planning needs.
+type Compiler interface {
+	Compile(s *policy.Snapshot, c policy.Change, e policy.Exposure) (mesh.Compiled, error)
+}
+
+// PlanInput is what a plan is made of.
+type PlanInput struct {
+	Name, Strategy string
+	Snapshot       *policy.Snapshot
+	Change         policy.Change
+	Steps          []strategy.Step
+	Settings       Settings
+	Host           string
+	Documents      []map[string]any
+}
+
+// NewPlan compiles every step against the snapshot. An unchanged policy gives a plan without steps. It returns the
+// compiler's *policy.UnsupportedError as it is.
+func NewPlan(m Compiler, in PlanInput) (*Plan, error) {
+	neutral := in.Change
+	neutral.Rev = planRev
+	draft, err := compilePlan(m, in, neutral)
+	if err != nil {
+		return nil, err
+	}
+	digest := digestOf(in, draft)
+	if in.Change.Rev == "" {
+		draft.Digest = digest
+		return draft, nil
+	}
+	p, err := compilePlan(m, in, in.Change)
+	if err != nil {
+		return nil, err
+	}
+	p.Digest = digest
+	return p, nil
+}
+
+// RevOf is the rev of a run of a plan: another one for every run, so that old series are never taken for new ones.
+func RevOf(digest string, started time.Time) string {
+	sum := sha256.Sum256([]byte(digest + started.UTC().Format(time.RFC3339Nano)))
+	return hex.EncodeToString(sum[:])[:8]
+}
+
+func compilePlan(m Compiler, in PlanInput, c policy.Change) (*Plan, error) {
+	p := &Plan{Name: in.Name, Strategy: in.Strategy, Change: c, Settings: in.Settings, Host: in.Host, Documents: in.Documents}
+	current := map[Ref]string{}
+	for _, step := range in.Steps {
+		compiled, err := m.Compile(in.Snapshot, c, step.Exposure)
+		if err != nil {
+			return nil, err
+		}
+		planned := PlannedStep{Step: step, Labels: compiled.Labels}
+		for _, stage := range compiled.Stages {
+			if p.take(in.Snapshot, current, stage) {
+				planned.Stages = append(planned.Stages, stage)
+			}
+		}
+		p.Steps = append(p.Steps, planned)
+		p.Notes = merged(p.Notes, compiled.Notes)
+		p.AtFold = merged(p.AtFold, compiled.AtFold)
+	}
+	if len(p.Base)+len(p.Absent) == 0 {
+		p.Steps = nil
+	}
+	return p, nil
+}
+
+// take notes what a stage touches and tells whether it changes anything.
+func (p *Plan) take(s *policy.Snapshot, current map[Ref]string, stage mesh.Stage) bool {
+	ref := RefOf(stage.Object)
+	was, known := current[ref]
+	if !known {
+		if live := s.Object(ref.Kind, ref.Namespace, ref.Name); live != nil {
+			was = SpecHash(live)
+		}
+	}
+	now := SpecHash(stage.Object)
+	if stage.Delete {
+		now = ""
+	}
+	if was == now {
+		return false
+	}
+	current[ref] = now
+	p.touch(s, ref)
+	return true
+}
+
+func (p *Plan) touch(s *policy.Snapshot, ref Ref) {
+	same := func(o *unstructured.Unstructured) bool { return RefOf(o) == ref }
+	if slices.ContainsFunc(p.Base, same) || slices.Contains(p.Absent, ref) {
+		return
+	}
+	if live := s.Object(ref.Kind, ref.Namespace, ref.Name); live != nil {
+		p.Base = append(p.Base, live)
+		return
+	}
+	p.Absent = append(p.Absent, ref)
+}
+
+func merged(have, more []string) []string {
+	for _, m := range more {
+		if !slices.Contains(have, m) {
+			have = append(have, m)
+		}
+	}
+	return have
+}
+
+// BaseOf is the touched object as it was before, or nil where it did not exist.
+func (p *Plan) BaseOf(ref Ref) *unstructured.Unstructured {
+	for _, o := range p.Base {
+		if RefOf(o) == ref {
+			return o
+		}
+	}
+	return nil
+}
+
+// Before is the object as it should be in the cluster just before stage of step: the last earlier write of it, or its
+// base; nil where it does not exist then.
+func (p *Plan) Before(step, stage int, ref Ref) *unstructured.Unstructured {
+	for i := min(step, len(p.Steps)-1); i >= 0; i-- {
+		stages := p.Steps[i].Stages
+		from := len(stages)
+		if i == step {
+			from = min(stage, len(stages))
+		}
+		for k := from - 1; k >= 0; k-- {
+			if RefOf(stages[k].Object) == ref {
+				if stages[k].Delete {
+					return nil
+				}
+				return stages[k].Object
+			}
+		}
+	}
+	return p.BaseOf(ref)
+}
+
+// SpecHash is a short hash of what a mesh reads of an object: everything but metadata and status. It is empty for nil.
+func SpecHash(o *unstructured.Unstructured) string {
+	if o == nil {
+		return ""
+	}
+	content := map[string]any{}
+	for k, v := range o.Object {
+		if k != "metadata" && k != "status" && k != "apiVersion" {
+			content[k] = v
+		}
+	}
+	return shortHash(content)
+}
+
+func shortHash(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "unencodable: " + err.Error()
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])[:16]
+}
+
+func digestOf(in PlanInput, p *Plan) string {
+	type body struct {
+		Name   string
+		Stages []map[string]any
+	}
+	var bodies []body
+	for _, s := range p.Steps {
+		b := body{Name: s.Name}
+		for _, st := range s.Stages {
+			b.Stages = append(b.Stages, map[string]any{"object": st.Object.Object, "delete": st.Delete})
+		}
+		bodies = append(bodies, b)
+	}
+	specs := map[string]string{}
+	for _, o := range p.Base {
+		specs[RefOf(o).String()] = SpecHash(o)
+	}
+	return "sha256:" + fullHash(map[string]any{"documents": in.Documents, "steps": in.Steps, "bodies": bodies, "specs": specs})
+}
+
+func fullHash(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("unencodable: %v", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
