@@ -20,6 +20,8 @@ type Mesh interface {
 	// Neutralise takes the new policy out of force with the fewest writes, from live objects alone: whatever others
 	// changed meanwhile stays. It returns the objects to write, changed; none where nothing is in force.
 	Neutralise(live []*unstructured.Unstructured, c policy.Change) []*unstructured.Unstructured
+	// NeutralMarkers hold at a proxy once what Neutralise wrote is in force there.
+	NeutralMarkers(c policy.Change) []Marker
 	// Tidy brings live objects back: only our fields go back to base, others' edits stay.
 	Tidy(base, ours, live *unstructured.Unstructured, c policy.Change) (Undone, error)
 	// Query asks for the counters of the change's two sides at an exposure.
@@ -38,8 +40,13 @@ type Compiled struct {
 	Notes []string
 }
 
-// CohortLabel is a label on client pods.
-type CohortLabel struct{ Key, Value string }
+// CohortLabel is a label on client pods. The stage that installs a split by instance cannot be proved by the clone's
+// presence (only labelled pods have it): its own markers prove that the split before it is gone.
+type CohortLabel struct {
+	Key, Value string
+	// Markers hold at a labelled pod once its proxy is in the cohort, and at no other.
+	Markers []Marker
+}
 
 // Stage is one write with what proves that a proxy holds it.
 type Stage struct {
