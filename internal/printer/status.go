@@ -1,0 +1,272 @@
+package printer
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/rollout"
+)
+
+// StatusView is a rollout as it is stored in the cluster, with what only its plan knows.
+type StatusView struct {
+	rollout.StoredState
+	// Exposed is how much is in force in the current step: "1 % of requests". Empty: not known.
+	Exposed string
+	// Next overrides the command that is suggested.
+	Next string
+}
+
+// StatusDocument is one rollout as a document.
+type StatusDocument struct {
+	Name     string           `json:"name"`
+	Target   policy.Target    `json:"target"`
+	Strategy string           `json:"strategy"`
+	Policies []policy.Key     `json:"policies,omitempty"`
+	Phase    rollout.Phase    `json:"phase"`
+	Step     int              `json:"step"`
+	Steps    int              `json:"steps"`
+	Exposed  string           `json:"exposed,omitempty"`
+	Verdict  metrics.Verdict  `json:"verdict,omitempty"`
+	Cause    rollout.Cause    `json:"cause,omitempty"`
+	Reason   string           `json:"reason,omitempty"`
+	Digest   string           `json:"digest"`
+	Revision int64            `json:"revision"`
+	Started  time.Time        `json:"started,omitzero"`
+	Updated  time.Time        `json:"updated,omitzero"`
+	Deadline time.Time        `json:"deadline,omitzero"`
+	Expired  bool             `json:"expired"`
+	Holder   string           `json:"holder,omitempty"`
+	Renewed  time.Time        `json:"renewed,omitzero"`
+	Alive    bool             `json:"alive"`
+	Touched  []rollout.Ref    `json:"touched,omitempty"`
+	Results  []ResultDocument `json:"results,omitempty"`
+	Next     string           `json:"next"`
+}
+
+// ResultDocument is a finished step.
+type ResultDocument struct {
+	Name      string            `json:"name"`
+	Judgement metrics.Judgement `json:"judgement"`
+	// Confirmed proxies held the last write of the step after BarrierSeconds.
+	Confirmed      int     `json:"confirmed"`
+	BarrierSeconds float64 `json:"barrierSeconds"`
+}
+
+// alive tells whether somebody holds the lock.
+func (v StatusView) alive(now time.Time) bool {
+	return v.Lock.Holder != "" && now.Before(v.Lock.Renewed.Add(v.Lock.TTL))
+}
+
+// expired tells whether the dead man's deadline has passed with nobody at work.
+func (v StatusView) expired(now time.Time) bool {
+	return !v.State.Phase.Ended() && !v.State.Deadline.IsZero() && now.After(v.State.Deadline) && !v.alive(now)
+}
+
+// next is the command that a person needs now.
+func (v StatusView) next(now time.Time) string {
+	name := oneLine(v.State.Name) + " -n " + oneLine(v.State.Target.Namespace)
+	switch {
+	case v.Next != "":
+		return oneLine(v.Next)
+	case v.expired(now):
+		return "meshpol rollout abort " + name
+	case v.alive(now):
+		return "meshpol status " + name + " --watch"
+	}
+	return nextCommand(v.State.Phase, rollout.Head{Rollout: v.State.Name, Target: v.State.Target})
+}
+
+// inForce is what traffic meets now.
+func (v StatusView) inForce() string {
+	exposed := v.Exposed
+	if !v.State.Phase.Ended() && exposed != "" {
+		return "the new policy for " + oneLine(exposed)
+	}
+	return inForce(v.State.Phase, exposed)
+}
+
+// verdict is the verdict of the last finished step.
+func (v StatusView) verdict() metrics.Verdict {
+	if n := len(v.State.Results); n > 0 {
+		return v.State.Results[n-1].Judgement.Verdict
+	}
+	return ""
+}
+
+// StatusList writes many rollouts: one line each for people, a document for programs.
+func (p *Printer) StatusList(views []StatusView, now time.Time) error {
+	if p.format != Text {
+		return p.statusDocument(views, now)
+	}
+	if len(views) == 0 {
+		return p.write("no rollouts\n")
+	}
+	t := table{head: []string{"NAMESPACE", "NAME", "TARGET", "STRATEGY", "PHASE", "STEP", "EXPOSED", "VERDICT", "HOLDER", "SEEN"}}
+	var shouts lines
+	for _, v := range views {
+		s := v.State
+		t.rows = append(t.rows, []cell{
+			{text: s.Target.Namespace}, {text: s.Name, style: p.styles.strong}, {text: targetName(s.Target)}, {text: s.Strategy},
+			{text: string(s.Phase), style: p.styles.phase(s.Phase)}, {text: stepCount(s)}, {text: v.Exposed},
+			{text: string(v.verdict()), style: p.styles.verdict(v.verdict())}, {text: v.holder(now)}, {text: seen(v.Lock, now)},
+		})
+		if v.expired(now) {
+			shouts.add("%s", p.shout(v, now))
+		}
+	}
+	return p.write(t.text(p.styles, p.opts.Width) + shouts.String())
+}
+
+// Status writes everything about one rollout.
+func (p *Printer) Status(v StatusView, now time.Time) error {
+	if p.format != Text {
+		return p.statusDocument([]StatusView{v}, now)
+	}
+	var out lines
+	s := v.State
+	out.add("%s of %s", p.styles.paint(p.styles.strong, "rollout "+oneLine(s.Name)), oneLine(s.Target.String()))
+	if v.expired(now) {
+		out.add("%s", p.shout(v, now))
+	}
+	for _, f := range p.statusFacts(v, now) {
+		if f[1] != "" {
+			out.add("  %-9s %s", f[0], f[1])
+		}
+	}
+	if len(s.Results) > 0 {
+		out.add("steps")
+	}
+	for i, r := range s.Results {
+		out.add("  %d/%d %s · %s proxies in %s · %s · %s", i+1, s.Steps, oneLine(r.Name), thousands(float64(r.Confirmed)), seconds(r.Barrier),
+			judgementText(r.Judgement), p.styles.paint(p.styles.verdict(r.Judgement.Verdict), string(r.Judgement.Verdict))+because(r.Judgement.Reason))
+	}
+	out.add("next: %s", p.styles.paint(p.styles.accent, v.next(now)))
+	return p.write(out.String())
+}
+
+// statusFacts are the lines of the detailed view: a label and its value.
+func (p *Printer) statusFacts(v StatusView, now time.Time) [][2]string {
+	s := v.State
+	var policies, touched []string
+	for _, k := range s.Policies {
+		policies = append(policies, k.String())
+	}
+	for _, o := range s.Touched {
+		touched = append(touched, o.Ref.String())
+	}
+	phase := p.styles.paint(p.styles.phase(s.Phase), string(s.Phase))
+	if s.Cause != "" {
+		phase += ", " + causeText(s.Cause)
+	}
+	return [][2]string{
+		{"phase", phase + because(s.Reason)},
+		{"in force", v.inForce()},
+		{"step", stepCount(s)},
+		{"so far", soFar(s)},
+		{"policies", some(policies, 10)},
+		{"strategy", oneLine(s.Strategy)},
+		{"writes to", some(touched, 10)},
+		{"holder", v.holderText(now)},
+		{"started", moment(s.Started, now)},
+		{"deadline", moment(s.Deadline, now)},
+		{"plan", shortDigest(s.Digest)},
+	}
+}
+
+// soFar is the judgement of the step that runs, from the sums in its state.
+func soFar(s rollout.State) string {
+	if s.Phase.Ended() || (s.Judge.New.Requests == 0 && s.Judge.Old.Requests == 0) {
+		return ""
+	}
+	elapsed := 0.0
+	if !s.Since.IsZero() && s.Updated.After(s.Since) {
+		elapsed = s.Updated.Sub(s.Since).Seconds()
+	}
+	return judgementText(metrics.Judgement{New: s.Judge.New, Old: s.Judge.Old, Elapsed: elapsed})
+}
+
+// shout is the line of a rollout that nobody looks after any more.
+func (p *Printer) shout(v StatusView, now time.Time) string {
+	text := fmt.Sprintf("EXPIRED: rollout %s of %s passed its deadline %s ago and nobody is at work; in force: %s; take it back: %s",
+		oneLine(v.State.Name), oneLine(v.State.Target.String()), span(now.Sub(v.State.Deadline)), v.inForce(), v.next(now))
+	return p.styles.paint(p.styles.bad, text)
+}
+
+func (v StatusView) holder(now time.Time) string {
+	if !v.alive(now) {
+		return "-"
+	}
+	return v.Lock.Holder
+}
+
+func (v StatusView) holderText(now time.Time) string {
+	switch {
+	case v.alive(now):
+		return oneLine(v.Lock.Holder) + ", last sign of life " + seen(v.Lock, now)
+	case v.Lock.Holder != "":
+		return "nobody; the last was " + oneLine(v.Lock.Holder) + ", " + seen(v.Lock, now)
+	default:
+		return "nobody"
+	}
+}
+
+// seen is the age of the last sign of life.
+func seen(l rollout.Lock, now time.Time) string {
+	if l.Renewed.IsZero() {
+		return "-"
+	}
+	return span(max(now.Sub(l.Renewed), 0)) + " ago"
+}
+
+// moment is a time with its distance from now.
+func moment(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	text := t.UTC().Format("2006-01-02 15:04:05 UTC")
+	if t.After(now) {
+		return text + " (in " + span(t.Sub(now)) + ")"
+	}
+	return text + " (" + span(now.Sub(t)) + " ago)"
+}
+
+// stepCount is "2/6", or "-" where no step has begun.
+func stepCount(s rollout.State) string {
+	if s.Steps == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", min(s.Step+1, s.Steps), s.Steps)
+}
+
+// targetName is the target without its namespace, which has a column of its own.
+func targetName(t policy.Target) string {
+	return strings.TrimSpace(strings.ToLower(t.Kind) + " " + t.Name)
+}
+
+func (p *Printer) statusDocument(views []StatusView, now time.Time) error {
+	docs := make([]StatusDocument, 0, len(views))
+	for _, v := range views {
+		docs = append(docs, v.document(now))
+	}
+	return p.document(map[string]any{"rollouts": docs})
+}
+
+func (v StatusView) document(now time.Time) StatusDocument {
+	s := v.State
+	doc := StatusDocument{
+		Name: s.Name, Target: s.Target, Strategy: s.Strategy, Policies: s.Policies, Phase: s.Phase, Step: s.Step, Steps: s.Steps,
+		Exposed: v.Exposed, Verdict: v.verdict(), Cause: s.Cause, Reason: s.Reason, Digest: s.Digest, Revision: s.Revision,
+		Started: s.Started, Updated: s.Updated, Deadline: s.Deadline, Expired: v.expired(now),
+		Holder: v.Lock.Holder, Renewed: v.Lock.Renewed, Alive: v.alive(now), Next: v.next(now),
+	}
+	for _, t := range s.Touched {
+		doc.Touched = append(doc.Touched, t.Ref)
+	}
+	for _, r := range s.Results {
+		doc.Results = append(doc.Results, ResultDocument{Name: r.Name, Judgement: r.Judgement, Confirmed: r.Confirmed, BarrierSeconds: r.Barrier})
+	}
+	return doc
+}
