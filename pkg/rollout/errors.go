@@ -51,6 +51,25 @@ func (e *LockedError) Error() string {
 	return s
 }
 
+// MarkedError says that an object bears the mark of another live rollout; exit code 7.
+type MarkedError struct {
+	Ref   Ref
+	Other string
+}
+
+func (e *MarkedError) Error() string {
+	return fmt.Sprintf("%s belongs to rollout %s at the moment; wait for its end, or see meshpol status", e.Ref, e.Other)
+}
+
+// UnfinishedError says that a target has a rollout that nobody has ended; exit code 7.
+type UnfinishedError struct{ State State }
+
+func (e *UnfinishedError) Error() string {
+	s := e.State
+	return fmt.Sprintf("rollout %s on %s is unfinished (%s, step %d of %d); go on with: meshpol rollout resume %s -n %s, or take it back with: meshpol rollback %s -n %s",
+		s.Name, s.Target, s.Phase, s.Step+1, s.Steps, s.Name, s.Target.Namespace, s.Name, s.Target.Namespace)
+}
+
 // StragglersError says that some proxies did not take a change in time.
 type StragglersError struct{ Proof Proof }
 

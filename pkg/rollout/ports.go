@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshpol/meshpol/pkg/mesh"
 	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/strategy"
 )
 
 // Ref names an object of the cluster.
@@ -126,23 +127,25 @@ type StoredState struct {
 type Record struct {
 	// Revision counts the records of a target from 1.
 	Revision int64 `json:"revision"`
-	// State is running, succeeded or rolled-back.
-	Result string `json:"result"`
-	Name   string `json:"name"`
-	Digest string `json:"digest"`
-	Rev    string `json:"rev"`
+	// Result is running, succeeded or rolled-back.
+	Result   string `json:"result"`
+	Name     string `json:"name"`
+	Strategy string `json:"strategy"`
+	Host     string `json:"host"`
+	Digest   string `json:"digest"`
+	Rev      string `json:"rev"`
 	// Documents are the policies and the Rollout as JSON documents, defaults filled in.
 	Documents []map[string]any `json:"documents"`
+	// Steps and Settings are the plan's, whatever flags made of the Rollout.
+	Steps    []strategy.Step `json:"steps"`
+	Settings Settings        `json:"settings"`
 	// Base are the touched objects as they were before; Final as they are after the fold.
 	Base  []map[string]any `json:"base"`
 	Final []map[string]any `json:"final,omitempty"`
 	// Absent are touched objects that did not exist before.
-	Absent []Ref `json:"absent,omitempty"`
-	// Pods is true where a label was put on pods.
+	Absent  []Ref     `json:"absent,omitempty"`
 	Verdict string    `json:"verdict,omitempty"`
 	Started time.Time `json:"started"`
-	// Settings are what flags changed of the Rollout, as JSON.
-	Settings map[string]any `json:"settings,omitempty"`
 }
 
 // Archive keeps Records as ControllerRevisions (immutable data; the result is kept in labels).

@@ -53,6 +53,7 @@ const (
 	CauseTimeout      Cause = "timeout"      // proxies that do not take it: exit 6
 	CauseInconclusive Cause = "inconclusive" // no verdict, or nothing to judge by: exit 6
 	CauseEdited       Cause = "edited"       // somebody changed a touched object: exit 6
+	CauseLocked       Cause = "locked"       // an object belongs to another rollout: exit 7
 	CauseInternal     Cause = "internal"     // an error of ours or of the cluster: exit 1
 )
 
