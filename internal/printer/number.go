@@ -38,7 +38,7 @@ func share(part, whole float64) string {
 		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
 	case p > 99.9:
 		return "> 99.9 %"
-	case p > 0 && p < 0.095:
+	case p > 0 && p < 0.05:
 		return strconv.FormatFloat(p, 'f', leadingZeros(p)+1, 64) + " %"
 	default:
 		return strconv.FormatFloat(p, 'f', 1, 64) + " %"

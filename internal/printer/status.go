@@ -10,6 +10,9 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
+// undoProved is the number of finished acts of taking back (State.Undo) from which on no proxy has the new policy.
+const undoProved = 2
+
 // StatusView is a rollout as it is stored in the cluster, with what only its plan knows.
 type StatusView struct {
 	rollout.StoredState
@@ -74,18 +77,24 @@ func (v StatusView) next(now time.Time) string {
 	case v.expired(now):
 		return "meshpol rollout abort " + name
 	case v.alive(now):
-		return "meshpol status " + name + " --watch"
+		return "nothing, it is being worked on; to stop it: meshpol rollout abort " + name
 	}
 	return nextCommand(v.State.Phase, rollout.Head{Rollout: v.State.Name, Target: v.State.Target})
 }
 
 // inForce is what traffic meets now.
 func (v StatusView) inForce() string {
-	exposed := v.Exposed
-	if !v.State.Phase.Ended() && exposed != "" {
-		return "the new policy for " + oneLine(exposed)
+	neutralised := v.State.Undo >= undoProved
+	switch p := v.State.Phase; {
+	case p == rollout.RollingBack && neutralised:
+		return inForce(rollout.RolledBack, "")
+	case p == rollout.Failed && !neutralised && v.Exposed == "":
+		return inForce(p, "a part of the traffic")
+	case p == rollout.Failed && neutralised:
+		return inForce(p, "")
+	default:
+		return inForce(p, v.Exposed)
 	}
-	return inForce(v.State.Phase, exposed)
 }
 
 // verdict is the verdict of the last finished step.

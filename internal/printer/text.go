@@ -44,6 +44,8 @@ type run struct {
 	proof         *rollout.Proof
 	judged        metrics.Judgement
 	said          time.Time
+	// back tells that it is being taken back.
+	back bool
 }
 
 // Emit writes one event.
@@ -120,7 +122,7 @@ func (t *textLines) step(e rollout.StepStarted) {
 	r := t.of(e.Head)
 	r.index, r.steps, r.name, r.exposed = e.Index, e.Steps, e.Name, exposedText(e.Name, e.Exposure)
 	r.proof, r.judged, r.said = nil, metrics.Judgement{}, e.At
-	text := r.exposed + " begins"
+	text := "begins: " + r.exposed
 	if e.Asked != "" {
 		text += " (" + oneLine(e.Asked) + ")"
 	}
@@ -141,7 +143,7 @@ func (t *textLines) proved(e rollout.Proved) {
 	r.proof = &proof
 	text := proofText(proof)
 	if e.Why != "" {
-		text += ": " + oneLine(e.Why)
+		text = oneLine(e.Why) + ": " + text
 	}
 	t.minor(r, r.label(), text)
 }
@@ -180,17 +182,18 @@ func (t *textLines) passed(e rollout.StepPassed) {
 func (t *textLines) paused(e rollout.PausedEvent) {
 	r := t.of(e.Head)
 	t.line(r, labelPaused, t.styles.paint(t.styles.warn, oneLine(e.Reason)))
-	t.facts(r, labelPaused, "in force now: "+orUnknown(e.Exposed), e.Next)
+	t.facts(r, labelPaused, "in force now: "+newPolicyFor(e.Exposed), e.Next)
 }
 
 func (t *textLines) takingBack(e rollout.TakingBack) {
 	r := t.of(e.Head)
+	r.back = true
 	t.line(r, labelRollback, t.styles.paint(t.styles.bad, causeText(e.Cause)+because(e.Reason)))
 	if r.judged.New.Requests > 0 || r.judged.Old.Requests > 0 {
 		t.line(r, labelRollback, judgementText(r.judged))
 	}
 	if r.exposed != "" {
-		t.line(r, labelRollback, "in force until it is out: "+r.exposed)
+		t.line(r, labelRollback, "in force until it is out: "+newPolicyFor(r.exposed))
 	}
 }
 
@@ -270,9 +273,12 @@ func (t *textLines) prefix(r *run, label string) string {
 	return text
 }
 
-// label is "step 2/6" while a step runs.
+// label is "step 2/6" while a step runs, and "rollback" on the way back.
 func (r *run) label() string {
-	if r.index < 0 {
+	switch {
+	case r.back:
+		return labelRollback
+	case r.index < 0:
 		return labelStart
 	}
 	return fmt.Sprintf("step %d/%d", r.index+1, r.steps)

@@ -144,9 +144,9 @@ func inForce(p rollout.Phase, exposed string) string {
 		if exposed == "" {
 			return "the old policy for requests, but something of the rollout is left in the cluster"
 		}
-		return "perhaps still the new policy for " + exposed
+		return "perhaps still " + newPolicyFor(exposed)
 	}
-	return orUnknown(exposed)
+	return newPolicyFor(exposed)
 }
 
 // nextCommand is the command that a person needs after a phase.
@@ -173,11 +173,15 @@ func because(reason string) string {
 	return ": " + oneLine(reason)
 }
 
-func orUnknown(text string) string {
-	if text == "" {
+// newPolicyFor says whom the new policy is in force for: nobody in the staged step.
+func newPolicyFor(exposed string) string {
+	switch {
+	case exposed == "":
 		return "not known"
+	case strings.HasPrefix(exposed, "staged"):
+		return "the old policy (" + oneLine(exposed) + ")"
 	}
-	return oneLine(text)
+	return "the new policy for " + oneLine(exposed)
 }
 
 // shortDigest is the part of a digest that people compare.
