@@ -1,0 +1,75 @@
+// Package manifest holds the objects that a lab starts with: Istio's control plane, Prometheus, and the
+// sample system "shop".
+package manifest
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"text/template"
+	"time"
+)
+
+//go:embed files
+var files embed.FS
+
+// Base is everything that must exist before pods are made: Istio's control plane and how its sidecars get into pods.
+func Base() ([]byte, error) { return render("base.yaml", nil) }
+
+// Prometheus is the metrics store's Deployment and Service.
+func Prometheus() ([]byte, error) { return render("prometheus.yaml", nil) }
+
+// Node is the machine itself, as the cluster's only node.
+func Node(name string) ([]byte, error) {
+	return render("node.yaml", struct{ Node string }{name})
+}
+
+// PrometheusConfig is Prometheus' own configuration file.
+func PrometheusConfig(scrape time.Duration) ([]byte, error) {
+	return render("prometheus-config.yml", struct{ ScrapeInterval time.Duration }{scrape})
+}
+
+// Workload is one Deployment of the sample system.
+type Workload struct {
+	Name, App, Version string
+	// Next is the URL that the workload calls for each request it gets.
+	Next string
+}
+
+// Workloads lists the sample system's Deployments, callers first.
+func Workloads() []Workload {
+	return []Workload{
+		{Name: "web", App: "web", Version: "v1", Next: "http://cart"},
+		{Name: "mobile", App: "mobile", Version: "v1", Next: "http://cart"},
+		{Name: "cart", App: "cart", Version: "v1", Next: "http://user-service"},
+		{Name: "user-service-v1", App: "user-service", Version: "v1"},
+		{Name: "user-service-v2", App: "user-service", Version: "v2"},
+	}
+}
+
+// Shop is the sample system.
+func Shop() ([]byte, error) {
+	workloads := Workloads()
+	var services []string
+	for _, w := range workloads {
+		if len(services) == 0 || services[len(services)-1] != w.App {
+			services = append(services, w.App)
+		}
+	}
+	return render("shop.yaml", struct {
+		Services  []string
+		Workloads []Workload
+	}{services, workloads})
+}
+
+func render(name string, data any) ([]byte, error) {
+	t, err := template.ParseFS(files, "files/"+name)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifest %s: %w", name, err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, data); err != nil {
+		return nil, fmt.Errorf("writing manifest %s: %w", name, err)
+	}
+	return out.Bytes(), nil
+}
