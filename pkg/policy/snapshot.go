@@ -18,6 +18,8 @@ type Snapshot struct {
 	Pods []Pod
 	// Taken is when it was read, on the runner's clock.
 	Taken time.Time
+	// Unread says what could not be read and why, one line each: decisions were made without it.
+	Unread []string
 }
 
 // MeshFacts says which mesh runs, and which version of it.
@@ -26,6 +28,8 @@ type MeshFacts struct {
 	Name string
 	// Version is the control plane's version, such as 1.24.3; empty where it could not be found.
 	Version string
+	// Revisions are the control planes' revisions, sorted; "default" is one of them.
+	Revisions []string
 	// RootNamespace is istio-system, or what the mesh configuration says.
 	RootNamespace string
 	// APIVersions maps a kind (VirtualService) to the apiVersion the cluster prefers.

@@ -24,4 +24,6 @@ type Step struct {
 	// Pause waits before the step begins: for PauseFor, or until somebody promotes where PauseFor is 0.
 	Pause    bool          `json:"pause,omitempty"`
 	PauseFor time.Duration `json:"pauseFor,omitempty"`
+	// Notes are findings that do not stop (code: text), such as a proof at a small share.
+	Notes []string `json:"notes,omitempty"`
 }

@@ -1,0 +1,117 @@
+package strategy_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
+	"github.com/meshpol/meshpol/pkg/strategy"
+)
+
+// line is a step as a row of a table: everything that a test wants to see.
+func line(s strategy.Step) string {
+	text := fmt.Sprintf("%s|%s|%s %s %.4g|%s-%s|%g", s.Name, s.Kind, s.Exposure.Mode, s.Exposure.By, s.Exposure.Share*100, s.Min, s.Max, s.MinRequests)
+	if s.Pause {
+		text += fmt.Sprintf("|pause %s", s.PauseFor)
+	}
+	for _, n := range s.Notes {
+		text += "|" + n
+	}
+	return text
+}
+
+func lines(steps []strategy.Step) []string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, line(s))
+	}
+	return out
+}
+
+func canary(c v1alpha1.Canary) v1alpha1.RolloutSpec {
+	return v1alpha1.RolloutSpec{Strategy: v1alpha1.Strategy{Canary: &c}}
+}
+
+func weight(p v1alpha1.Percent) v1alpha1.CanaryStep { return v1alpha1.CanaryStep{SetWeight: &p} }
+
+func wait(d time.Duration) v1alpha1.CanaryStep {
+	if d == 0 {
+		return v1alpha1.CanaryStep{Pause: &v1alpha1.Pause{}}
+	}
+	return v1alpha1.CanaryStep{Pause: &v1alpha1.Pause{Duration: &v1alpha1.Duration{Duration: d}}}
+}
+
+func breaker(spec v1alpha1.CircuitBreakerSpec) []policy.Policy {
+	return []policy.Policy{{Object: &v1alpha1.CircuitBreaker{Spec: spec}}}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestPlan(t *testing.T) {
+	const (
+		step0 = "step 0|stage|staged request 50|2m0s-5m0s|200"
+		bake  = "bake|bake|enforce request 95|5m0s-10m0s|20"
+		fold  = "fold|fold|enforce all 0|1m0s-5m0s|20"
+	)
+	cases := map[string]struct {
+		in   strategy.Input
+		want []string
+	}{
+		"the default canary": {strategy.Input{Rollout: canary(v1alpha1.Canary{})}, []string{step0,
+			"1 %|watch|enforce request 1|1m0s-10m0s|20", "5 %|watch|enforce request 5|1m0s-10m0s|20",
+			"25 %|watch|enforce request 25|2m0s-10m0s|20", "50 %|proof|enforce request 50|2m0s-20m0s|20", bake, fold}},
+		"pools by instance": {strategy.Input{Rollout: canary(v1alpha1.Canary{}), Policies: breaker(v1alpha1.CircuitBreakerSpec{MaxConnections: ptr(int32(5))})},
+			[]string{"step 0|stage|staged instance 50|2m0s-5m0s|200",
+				"1 %|watch|enforce instance 1|1m0s-10m0s|20", "25 %|watch|enforce instance 25|2m0s-10m0s|20",
+				"50 %|proof|enforce instance 50|2m0s-20m0s|20", "bake|bake|enforce instance 95|5m0s-10m0s|20", fold}},
+		"ejection alone by request": {strategy.Input{Rollout: canary(v1alpha1.Canary{StepWeights: []v1alpha1.Percent{50}}),
+			Policies: breaker(v1alpha1.CircuitBreakerSpec{OutlierDetection: &v1alpha1.OutlierDetection{}})},
+			[]string{step0, "50 %|proof|enforce request 50|2m0s-20m0s|20", bake, fold}},
+		"the file wins over the policies": {strategy.Input{Rollout: canary(v1alpha1.Canary{By: "request", StepWeights: []v1alpha1.Percent{50}}),
+			Policies: breaker(v1alpha1.CircuitBreakerSpec{MaxConnections: ptr(int32(5))})},
+			[]string{step0, "50 %|proof|enforce request 50|2m0s-20m0s|20", bake, fold}},
+		"a small proof is noted": {strategy.Input{Rollout: canary(v1alpha1.Canary{StepWeights: []v1alpha1.Percent{1, 10}})},
+			[]string{step0, "1 %|watch|enforce request 1|1m0s-10m0s|20",
+				"10 %|proof|enforce request 10|1m0s-20m0s|20|MP207: the proof step has 10 %: below 25 % a bound takes long to show", bake, fold}},
+		"100 % is never narrowed": {strategy.Input{Rollout: canary(v1alpha1.Canary{StepWeights: []v1alpha1.Percent{50, 100}})},
+			[]string{step0, "50 %|proof|enforce request 50|2m0s-20m0s|20", "100 %|bake|enforce request 100|2m0s-10m0s|20",
+				"bake|bake|enforce request 100|5m0s-10m0s|20", fold}},
+		"97 % keeps 3 % back": {strategy.Input{Rollout: canary(v1alpha1.Canary{StepWeights: []v1alpha1.Percent{97}})},
+			[]string{step0, "97 %|proof|enforce request 97|2m0s-20m0s|20", "bake|bake|enforce request 97|5m0s-10m0s|20", fold}},
+		"pauses": {strategy.Input{Rollout: canary(v1alpha1.Canary{Steps: []v1alpha1.CanaryStep{
+			wait(time.Minute), wait(2 * time.Minute), weight(5), wait(time.Minute), wait(0), weight(50), wait(0)}})},
+			[]string{step0, "5 %|watch|enforce request 5|1m0s-10m0s|20|pause 3m0s",
+				"50 %|proof|enforce request 50|2m0s-20m0s|20|pause 0s", bake + "|pause 0s", fold}},
+		"own times": {strategy.Input{Rollout: canary(v1alpha1.Canary{Steps: []v1alpha1.CanaryStep{
+			{SetWeight: ptr(v1alpha1.Percent(5)), Max: &v1alpha1.Duration{Duration: 30 * time.Second}},
+			{SetWeight: ptr(v1alpha1.Percent(50)), Min: &v1alpha1.Duration{Duration: time.Hour}}}})},
+			[]string{step0, "5 %|watch|enforce request 5|30s-30s|20", "50 %|proof|enforce request 50|1h0m0s-1h0m0s|20", bake, fold}},
+		"flags win": {strategy.Input{Rollout: canary(v1alpha1.Canary{Steps: []v1alpha1.CanaryStep{weight(5), wait(0)}}),
+			Overrides: strategy.Overrides{StepWeights: []float64{10, 50}, StepMin: time.Second, StepMax: 2 * time.Second, Bake: 3 * time.Second,
+				Fold: 4 * time.Second, Step0Min: 5 * time.Second, Step0Max: 6 * time.Second, MinRequests: 7, By: policy.ByInstance}},
+			[]string{"step 0|stage|staged instance 50|5s-6s|7", "10 %|watch|enforce instance 10|1s-2s|7", "50 %|proof|enforce instance 50|1s-2s|7",
+				"bake|bake|enforce instance 95|3s-6s|7", "fold|fold|enforce all 0|4s-20s|7"}},
+		"little traffic leaves steps out": {strategy.Input{Rollout: canary(v1alpha1.Canary{}), RPS: 1},
+			[]string{step0, "25 %|watch|enforce request 25|2m0s-10m0s|20|" +
+				"MP222: the step 1 % is left out: there is too little traffic for a verdict in its time|" +
+				"MP222: the step 5 % is left out: there is too little traffic for a verdict in its time",
+				"50 %|proof|enforce request 50|2m0s-20m0s|20", bake, fold}},
+		"direct": {strategy.Input{Rollout: v1alpha1.RolloutSpec{Strategy: v1alpha1.Strategy{Direct: &v1alpha1.Direct{}}}},
+			[]string{"fold|fold|enforce all 0|2m0s-10m0s|20"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			steps, err := strategy.Plan(c.in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, lines(steps)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
