@@ -3,6 +3,7 @@ package metrics
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -24,6 +25,11 @@ type Query struct {
 	// Instances gives the side of a series by its pod ("namespace/pod") where the populations are whole pods; nil
 	// where the series' own name says it.
 	Instances map[string]Side
+	// FromZero tells that every series of the answer was born with the rollout (a statPrefix with its revision), so that
+	// one that was never seen began at 0, whatever is known of its pod.
+	FromZero bool
+	// Codes says which responses are bad and which of them the policy itself refused; zero means DefaultCodes.
+	Codes CodeRules
 }
 
 // SeriesRule classifies series by a part of their name.
@@ -32,6 +38,7 @@ type SeriesRule struct {
 	NameContains string
 	Side         Side
 	Class        Class
+	Label, Value string
 }
 
 // Class is what a counter counts.
@@ -87,6 +94,12 @@ type Tick struct {
 	Pods map[string]map[Side]Counts
 	// Newest is the time of the newest sample; zero where there was none.
 	Newest time.Time
+	// Series counts the classified series of each side, those without a request in the interval too.
+	Series map[Side]int
+	// Problems are data errors (a NaN, a negative counter) in words; the samples were ignored.
+	Problems []string
+	// Fault is what the source said when it could not be read; the rest is empty then.
+	Fault string
 }
 
 // Total sums a side over all pods.
@@ -168,6 +181,10 @@ type Judgement struct {
 	Elapsed float64 `json:"elapsedSeconds"`
 	// Share is the share of requests really seen on the new side; 0 where there is none.
 	Share float64 `json:"share"`
+	// Score is the evidence of harm, 1 being none; a Fail needs about 110. Bound is the multiple of the old side's error
+	// rate that the new one was shown to stay below, 0 where nothing was shown.
+	Score float64 `json:"score,omitempty"`
+	Bound float64 `json:"bound,omitempty"`
 }
 
 // Judge decides from ticks. It is a value: Step returns the next state and never edits the old one, so that a state
@@ -190,4 +207,6 @@ type State struct {
 	Scores []float64 `json:"scores,omitempty"`
 	// Ticks counts the ticks of the step.
 	Ticks int `json:"ticks,omitempty"`
+	// Detail is what else a judge must remember, in its own form.
+	Detail json.RawMessage `json:"detail,omitempty"`
 }

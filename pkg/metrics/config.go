@@ -1,0 +1,113 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// JudgeConfig holds the numbers of a judge. Shares are 0 to 1. DefaultJudgeConfig gives JUDGE.md's defaults.
+type JudgeConfig struct {
+	// FalseRollback is the chance of taking back a harmless policy in a whole rollout, however often one looks.
+	FalseRollback float64
+	// ErrorTolerance is the ratio of error rates, new against old, that is still no harm.
+	ErrorTolerance float64
+	// ErrorFloor is the error rate of the new side below which nobody cares: 1 - the SLO's success rate, if there is one.
+	ErrorFloor float64
+	// LatencyTolerance is the growth of latency that is still no harm: 0.1 is 10 %. 0 turns the comparison off.
+	LatencyTolerance float64
+	// AllowRefused is the share of requests that the policy may refuse by design (JUDGE.md section 6): so much of
+	// Counts.Refused, in a token bucket on the new side alone, is not counted as an error. 0 allows none.
+	AllowRefused float64
+	// ErrorWeight and LatencyWeight share FalseRollback between the metrics; without latency, errors have all of it.
+	ErrorWeight, LatencyWeight float64
+
+	// Hold is the score from which a step is suspicious and does not advance; SuspicionMax is how many times its Max a
+	// suspicious step may last.
+	Hold, SuspicionMax float64
+	// PassMargin is the bound a proof aims at, PassMarginMax the one it accepts at the step's Max. PassConfidence is 0.95.
+	PassMargin, PassMarginMax, PassConfidence float64
+	// Clumping is φ, how much more errors clump than independent ones would; it deflates the bound. 3 where no history
+	// says better.
+	Clumping float64
+
+	// MinRequests is the least number of requests where the step names none; StageMinRequests the same at step 0, per half.
+	MinRequests, StageMinRequests float64
+	// StageScore is the score at which identical halves differ grossly.
+	StageScore float64
+	// ShareTolerance is the relative deviation of the share that needs no notice, ShareErrors the number of standard errors.
+	ShareTolerance, ShareErrors float64
+
+	// BakeTolerance is the ratio to the history that the bake tolerates before it looks at the holdback.
+	BakeTolerance float64
+	// FoldErrors and FoldRatio bound the fold, where nothing is left to compare with: a Fail needs an error rate above
+	// both, FoldErrors and FoldRatio times what the old side had during the rollout.
+	FoldErrors, FoldRatio float64
+
+	// Tick is the least time that is scored at once: errors of one sick pod are one observation in it. Scrape is the
+	// source's interval between samples.
+	Tick, Scrape time.Duration
+	// Grace is how long samples may be too old (more than 3 scrapes, at least StaleAfter) until the verdict is NoData.
+	StaleAfter, Grace time.Duration
+	// QueryErrors is the number of failed readings in a row until the verdict is NoData.
+	QueryErrors int
+	// Steps and PlannedTicks are the size of the plan without step 0. They spread the weight of "harm begins now".
+	Steps, PlannedTicks int
+}
+
+// DefaultJudgeConfig gives the defaults of JUDGE.md section 3 and ANALYSIS.md section 10.
+func DefaultJudgeConfig() JudgeConfig {
+	return JudgeConfig{
+		FalseRollback: 0.009, ErrorTolerance: 1.10, ErrorFloor: 0.001, LatencyTolerance: 0.10,
+		ErrorWeight: 0.5, LatencyWeight: 0.25,
+		Hold: 3, SuspicionMax: 3, PassMargin: 2, PassMarginMax: 10, PassConfidence: 0.95, Clumping: 3,
+		MinRequests: 20, StageMinRequests: 200, StageScore: 400, ShareTolerance: 0.05, ShareErrors: 5,
+		BakeTolerance: 1.5, FoldErrors: 0.05, FoldRatio: 3,
+		Tick: 15 * time.Second, Scrape: 15 * time.Second, StaleAfter: 45 * time.Second, Grace: 30 * time.Second,
+		QueryErrors: 4, Steps: 6, PlannedTicks: 240,
+	}
+}
+
+// Validate names the first number that makes no sense.
+func (c JudgeConfig) Validate() error {
+	share := func(v float64) bool { return v > 0 && v < 1 }
+	checks := []struct {
+		ok   bool
+		text string
+	}{
+		{share(c.FalseRollback), "falseRollback must lie between 0 and 1"},
+		{c.ErrorTolerance >= 1, "errorTolerance must be at least 1"},
+		{c.ErrorFloor >= 0 && c.ErrorFloor < 1, "the error floor must lie between 0 and 1"},
+		{c.LatencyTolerance >= 0, "latencyTolerance must not be negative"},
+		{c.AllowRefused >= 0 && c.AllowRefused < 1, "allow.refused must lie between 0 and 100 %"},
+		{c.ErrorWeight > 0 && c.LatencyWeight >= 0, "the weights of the metrics must be positive"},
+		{c.Hold > 1 && c.SuspicionMax >= 1, "hold must be above 1"},
+		{c.PassMargin > 1 && c.PassMarginMax >= c.PassMargin, "passMargin must be above 1 and not above passMarginMax"},
+		{share(c.PassConfidence), "the confidence of the bound must lie between 0 and 1"},
+		{c.Clumping >= 1, "the clumping must be at least 1"},
+		{c.StageScore > 1 && c.ShareTolerance > 0 && c.ShareErrors > 0, "the limits of step 0 must be positive"},
+		{c.Tick > 0 && c.Scrape > 0 && c.StaleAfter > 0 && c.Grace >= 0, "tick and scrape interval must be positive"},
+		{c.Steps > 0 && c.PlannedTicks > 0 && c.QueryErrors > 0, "the plan must have steps and ticks"},
+	}
+	for _, check := range checks {
+		if !check.ok {
+			return fmt.Errorf("analysis: %w", errors.New(check.text))
+		}
+	}
+	return nil
+}
+
+// staleAfter is how old the newest sample may be: three scrapes, at least StaleAfter.
+func (c JudgeConfig) staleAfter() time.Duration { return max(3*c.Scrape, c.StaleAfter) }
+
+// need is the least number of requests of a side in a step.
+func (c JudgeConfig) need(step JudgeStep) float64 {
+	switch {
+	case step.MinRequests > 0:
+		return step.MinRequests
+	case step.Kind == StepStage:
+		return c.StageMinRequests
+	default:
+		return c.MinRequests
+	}
+}
