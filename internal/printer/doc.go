@@ -36,7 +36,7 @@
 //	judged       step, judgement {verdict, reason, new, old, elapsedSeconds, share}; new and old are {requests, errors, refused?, codes?, timed?}
 //	stepPassed   step, judgement
 //	paused       reason, exposed, next
-//	takingBack   cause (breach, person, timeout, inconclusive, edited, internal), reason
+//	takingBack   cause (breach, person, timeout, inconclusive, edited, locked, internal), reason
 //	neutralised  proof, tookSeconds
 //	kept         object, conflicts
 //	ended        phase, cause?, reason, tookSeconds, next?

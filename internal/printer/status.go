@@ -10,8 +10,8 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
-// undoProved is the number of finished acts of taking back (State.Undo) from which on no proxy has the new policy.
-const undoProved = 2
+// undoNeutralised is the number of finished acts of taking back (State.Undo) from which on no proxy has the new policy.
+const undoNeutralised = 1
 
 // StatusView is a rollout as it is stored in the cluster, with what only its plan knows.
 type StatusView struct {
@@ -84,7 +84,7 @@ func (v StatusView) next(now time.Time) string {
 
 // inForce is what traffic meets now.
 func (v StatusView) inForce() string {
-	neutralised := v.State.Undo >= undoProved
+	neutralised := v.State.Undo >= undoNeutralised
 	switch p := v.State.Phase; {
 	case p == rollout.RollingBack && neutralised:
 		return inForce(rollout.RolledBack, "")

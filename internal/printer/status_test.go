@@ -54,7 +54,7 @@ func views() map[string]printer.StatusView {
 	staged := running()
 	staged.Exposed, staged.Next = "staged, identical halves", "meshpol rollout promote cart-timeout -n shop"
 	rollingBack, failedOut := ended(rollout.RollingBack, rollout.CausePerson, "abort by anna"), ended(rollout.Failed, rollout.CauseEdited, "conflict")
-	rollingBack.State.Undo, failedOut.State.Undo = 2, 2
+	rollingBack.State.Undo, failedOut.State.Undo = 1, 1
 	return map[string]printer.StatusView{
 		"running":     running(),
 		"orphaned":    orphaned(),

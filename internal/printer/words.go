@@ -125,6 +125,8 @@ func causeText(c rollout.Cause) string {
 		return "no verdict"
 	case rollout.CauseEdited:
 		return "somebody else changed a touched object"
+	case rollout.CauseLocked:
+		return "an object belongs to another rollout"
 	case rollout.CauseInternal:
 		return "an error of meshpol or of the cluster"
 	}
