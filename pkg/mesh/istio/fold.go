@@ -1,0 +1,113 @@
+package istio
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/meshpol/meshpol/pkg/mesh"
+)
+
+// folder writes the policies into the objects as a careful person would have: no split, no name of ours.
+type folder struct {
+	f     *finder
+	names names
+	used  map[string]bool
+}
+
+// stages are the writes of one VirtualService. Where route policies change it there are two: the final content with a
+// statPrefix that proves it at every proxy, whatever was there before, then the same without it.
+func (d *folder) stages(index int, st site, last bool) []mesh.Stage {
+	gone := d.gone(index, st, last)
+	if !routedSite(st) {
+		if st.create {
+			return []mesh.Stage{{Object: st.base.DeepCopy(), Delete: true, Markers: gone}}
+		}
+		return []mesh.Stage{{Object: st.base.DeepCopy(), Markers: gone}}
+	}
+	final := d.spec(st, "")
+	proof := d.names.foldStat(index)
+	marked := d.spec(st, proof)
+	if same(final, marked) {
+		return []mesh.Stage{{Object: withSpec(st.base, final), Create: st.create, Markers: gone}}
+	}
+	return []mesh.Stage{
+		{Object: withSpec(st.base, marked), Create: st.create, Markers: []mesh.Marker{{Scope: scopeRoutes, Text: proof}}},
+		{Object: withSpec(st.base, final), Create: st.create, Markers: []mesh.Marker{{Scope: scopeRoutes, Text: proof, Absent: true}}},
+	}
+}
+
+// gone proves that the split is gone where nothing else of the object changes.
+func (d *folder) gone(index int, st site, last bool) []mesh.Marker {
+	out := []mesh.Marker{{Scope: scopeRoutes, Text: d.names.oldStat(index), Absent: true}}
+	if last {
+		out = append(out, mesh.Marker{Scope: scopeRoutes, Text: d.names.clone(), Absent: true})
+	}
+	return out
+}
+
+func routedSite(st site) bool {
+	return slices.ContainsFunc(st.hits, func(h hit) bool {
+		return routed(h.whole) || slices.ContainsFunc(h.parts, func(p part) bool { return routed(p.rules) })
+	})
+}
+
+func routed(rules []rule) bool { return slices.ContainsFunc(rules, rule.routed) }
+
+// spec is the folded spec; proof is put into the matches of everything that changes, unless it is empty.
+func (d *folder) spec(st site, proof string) tree {
+	d.used = map[string]bool{}
+	entries := trees(field(spec(st.base), "http"))
+	for _, e := range entries {
+		d.used[text(e["name"])] = true
+	}
+	var out []tree
+	at := 0
+	for i, e := range entries {
+		if at == len(st.hits) || st.hits[at].index != i {
+			out = append(out, copyTree(e))
+			continue
+		}
+		out = append(out, d.entry(st.hits[at], e, proof)...)
+		at++
+	}
+	s := copyTree(spec(st.base))
+	s["http"] = list(out)
+	return s
+}
+
+func (d *folder) entry(h hit, e tree, proof string) []tree {
+	var out []tree
+	for _, pt := range h.parts {
+		if !routed(pt.rules) {
+			continue
+		}
+		extra := applyRoute(narrowedEntry(e, pt), pt.rules)
+		extra["name"] = d.plainName(pt.rules)
+		extra["match"] = list(pt.matches)
+		out = append(out, proved(extra, proof))
+	}
+	if !routed(h.whole) {
+		return append(out, copyTree(e))
+	}
+	return append(out, proved(applyRoute(e, h.whole), proof))
+}
+
+// plainName names an entry of its own after the policy that needs it.
+func (d *folder) plainName(rules []rule) string {
+	i := slices.IndexFunc(rules, rule.routed)
+	name := rules[i].key.Name
+	for n := 2; d.used[name]; n++ {
+		name = fmt.Sprintf("%s-%d", rules[i].key.Name, n)
+	}
+	d.used[name] = true
+	return name
+}
+
+func proved(e tree, proof string) tree {
+	if proof != "" {
+		e["match"] = list(withStat(matchesOf(e), proof, false))
+	} else if ms := asList(e["match"]); ms != nil {
+		e["match"] = copyValue(ms)
+	}
+	return e
+}

@@ -1,0 +1,148 @@
+package istio
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+)
+
+// Query asks for Envoy's own route statistics of both sides: finished requests by code, and the duration histogram in
+// milliseconds. Retries are not counted twice (upstream_rq_total would). At the fold there are no sides any more: the
+// clients' istio_requests_total of the service is asked for, all of it new.
+//
+// By request the name of the series tells its side. By instance the pod does, through instances.
+func (m Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
+	if e.By == policy.All {
+		return standard(c), nil
+	}
+	if !atLeast(s.Mesh.Version, 23) {
+		return metrics.Query{}, &policy.UnsupportedError{
+			Code: codeNoRouteStats, Policy: firstKey(c), Mesh: "istio " + s.Mesh.Version,
+			Reason: "Istio before 1.23 does not export the route statistics that tell the two sides apart",
+			Next:   "upgrade, or run without analysis",
+		}
+	}
+	f, err := newFinder(s, c)
+	if err != nil {
+		return metrics.Query{}, err
+	}
+	sites, err := f.sites()
+	if err != nil {
+		return metrics.Query{}, err
+	}
+	q, err := f.routeStatistics(sites)
+	if e.By == policy.ByInstance {
+		q.Instances = instances
+	}
+	return q, err
+}
+
+func firstKey(c policy.Change) policy.Key {
+	if len(c.Policies) == 0 {
+		return policy.Key{}
+	}
+	return c.Policies[0].Key
+}
+
+// stem is the part of a metric's name that tells a side, with a regular expression for what stands before it.
+type stem struct {
+	side   metrics.Side
+	before string
+	name   string
+}
+
+func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
+	n := names{f.c.Rev}
+	const anyHost = "envoy_vhost_.+"
+	stems := []stem{{side: metrics.New, before: anyHost, name: routeStem(n.newStat())}}
+	for i, st := range sites {
+		stems = append(stems, stem{side: metrics.Old, before: anyHost, name: routeStem(n.oldStat(i))})
+		for _, p := range ownPrefixes(st) {
+			if err := f.collides(st, p); err != nil {
+				return metrics.Query{}, err
+			}
+			for _, h := range texts(field(spec(st.base), "hosts")) {
+				stems = append(stems, stem{side: metrics.Old, before: "envoy_vhost_" + f.vhost(h, st) + "_[0-9]+", name: routeStem(p)})
+			}
+		}
+	}
+	return queryOf(stems), nil
+}
+
+func queryOf(stems []stem) metrics.Query {
+	var names []string
+	var rules []metrics.SeriesRule
+	for _, s := range stems {
+		names = append(names, s.before+s.name)
+		// The histogram's name begins with the counter's, so its rule comes first.
+		rules = append(rules,
+			metrics.SeriesRule{NameContains: s.name + "_time", Side: s.side, Class: metrics.ClassDuration},
+			metrics.SeriesRule{NameContains: s.name, Side: s.side, Class: metrics.ClassCode})
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return metrics.Query{
+		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket|_time_count)?",response_code_class=""}`, strings.Join(names, "|")),
+		Rules:    rules,
+	}
+}
+
+// routeStem is the part of a metric's name for a statPrefix.
+func routeStem(statPrefix string) string { return "_route_" + flat(statPrefix) + "_upstream_rq" }
+
+// flat is a name as Prometheus gets it from Envoy: everything but letters and digits becomes an underscore.
+func flat(s string) string { return regexp.MustCompile("[^a-zA-Z0-9]").ReplaceAllString(s, "_") }
+
+// vhost is the flattened virtual host of a host of a VirtualService, without its port.
+func (f *finder) vhost(h string, st site) string {
+	switch {
+	case strings.HasPrefix(h, "*"):
+		return ".+"
+	case !strings.Contains(h, "."):
+		h += "." + st.base.GetNamespace() + ".svc." + clusterDomain
+	}
+	return flat(h)
+}
+
+// collides refuses a user's statPrefix that another VirtualService uses for a host with the same flattened name: the
+// two cannot be told apart. Prefixes of ours are unique to the run and cannot collide.
+func (f *finder) collides(st site, prefix string) error {
+	mine := map[string]string{}
+	for _, h := range texts(field(spec(st.base), "hosts")) {
+		mine[f.vhost(h, st)] = h
+	}
+	for _, vs := range sorted(f.s.ByKind("VirtualService")) {
+		other := site{base: vs}
+		if vs == st.base || !usesPrefix(vs.Object, prefix) {
+			continue
+		}
+		for _, h := range texts(field(spec(vs), "hosts")) {
+			if own, ok := mine[f.vhost(h, other)]; ok && own != h {
+				return refusal(codeNameCollision, f.first(), "spec.target", fmt.Sprintf("statistics of %s and %s with statPrefix %s have one name", own, h, prefix), "give one of them another statPrefix")
+			}
+		}
+	}
+	return nil
+}
+
+func usesPrefix(vs tree, prefix string) bool {
+	return slices.ContainsFunc(trees(field(vs, "spec", "http")), func(e tree) bool {
+		return slices.ContainsFunc(matchesOf(e), func(m tree) bool { return flat(text(m["statPrefix"])) == flat(prefix) })
+	})
+}
+
+// standard asks for the standard metrics of the clients.
+func standard(c policy.Change) metrics.Query {
+	h := host{name: c.Target.Name, namespace: c.Target.Namespace}
+	return metrics.Query{
+		Selector: fmt.Sprintf(`{__name__=~"istio_requests_total|istio_request_duration_milliseconds_(bucket|count)",reporter="source",destination_service=%q}`, h.fqdn()),
+		Rules: []metrics.SeriesRule{
+			{NameContains: "istio_request_duration_milliseconds", Side: metrics.New, Class: metrics.ClassDuration},
+			{NameContains: "istio_requests_total", Side: metrics.New, Class: metrics.ClassCode},
+		},
+	}
+}
