@@ -33,7 +33,8 @@
 //	wrote        object {apiVersion, kind, namespace, name}, op (create, update, delete), why
 //	labelled     pods, added
 //	proved       proof {confirmed, concerned, unconcerned, tookSeconds, stragglers?, rejected? [{proxy, message}]}, why
-//	judged       step, judgement {verdict, reason, new, old, elapsedSeconds, share}; new and old are {requests, errors, refused?, codes?, timed?}
+//	judged       step, judgement {verdict, reason, new, old, elapsedSeconds, share, score?, bound?};
+//	             new and old are {requests, errors, refused?, codes?, timed?}
 //	stepPassed   step, judgement
 //	paused       reason, exposed, next
 //	takingBack   cause (breach, person, timeout, inconclusive, edited, locked, internal), reason

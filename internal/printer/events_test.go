@@ -49,6 +49,8 @@ func byRequest(share float64) policy.Exposure {
 
 // succeeding is a rollout that goes well.
 func succeeding() []rollout.Event {
+	bounded := judgement(metrics.Pass, "new 0.1 % errors against 0.1 % (9 of 9,020 against 8 of 8,991 requests), 120 s; below 2 times the old rate, 95 %", 9, 9020, 8, 8991, 120)
+	bounded.Score, bounded.Bound = 1.2, 2
 	return []rollout.Event{
 		rollout.Started{Head: head(0), Digest: "sha256:3f2a9c0d1e5b7788aa", Steps: 6, Notes: []string{"ingress gateway shop/public gets the policy at the fold"}},
 		rollout.Rehearsed{Head: head(time.Second), Writes: 9, Took: 800 * time.Millisecond},
@@ -59,9 +61,13 @@ func succeeding() []rollout.Event {
 		rollout.StepStarted{Head: head(2*time.Minute + 2*time.Second), Index: 1, Steps: 6, Name: "1 %", Exposure: byRequest(0.01)},
 		rollout.Wrote{Head: head(2*time.Minute + 2*time.Second), Object: route(), Op: rollout.Update, Why: "routes of step 1 %"},
 		rollout.Proved{Head: head(2*time.Minute + 3*time.Second), Proof: proof(6, 6, 400*time.Millisecond), Why: "routes of step 1 %"},
-		rollout.Judged{Head: head(2*time.Minute + 18*time.Second), Step: "1 %", Judgement: judgement(metrics.Wait, "11 of 20 requests", 0, 11, 1, 1004, 15)},
+		rollout.Judged{Head: head(2*time.Minute + 18*time.Second), Step: "1 %", Judgement: judgement(metrics.Wait, "waiting: 11 of 20 requests", 0, 11, 1, 1004, 15)},
 		rollout.Judged{Head: head(3*time.Minute + 3*time.Second), Step: "1 %", Judgement: judgement(metrics.Wait, "40 s of 60 s", 0, 39, 3, 3650, 55)},
+		rollout.Judged{Head: head(3*time.Minute + 5*time.Second), Step: "1 %", Judgement: judgement(metrics.NoData, "no data: the newest sample is 2 min old", 0, 41, 3, 3990, 57)},
+		rollout.Judged{Head: head(3*time.Minute + 6*time.Second), Step: "1 %", Judgement: judgement(metrics.NoData, "no data: the newest sample is 2 min old", 0, 41, 3, 3990, 58)},
+		rollout.Judged{Head: head(3*time.Minute + 8*time.Second), Step: "1 %", Judgement: judgement(metrics.Pass, "", 0, 41, 3, 4012, 60)},
 		rollout.StepPassed{Head: head(3*time.Minute + 8*time.Second), Step: "1 %", Judgement: judgement(metrics.Pass, "", 0, 41, 3, 4012, 60)},
+		rollout.StepPassed{Head: head(7 * time.Minute), Step: "50 %", Judgement: bounded},
 		rollout.StepStarted{Head: head(8 * time.Minute), Index: 4, Steps: 6, Name: "bake", Exposure: byRequest(0.95), Asked: "asked 95 %, 5 % held back"},
 		rollout.Warned{Head: head(9 * time.Minute), Text: "metrics are 40 s old"},
 		rollout.StepStarted{Head: head(14 * time.Minute), Index: 5, Steps: 6, Name: "fold", Exposure: policy.Exposure{Mode: policy.Enforce, By: policy.All}},

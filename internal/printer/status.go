@@ -149,11 +149,22 @@ func (p *Printer) Status(v StatusView, now time.Time) error {
 		out.add("steps")
 	}
 	for i, r := range s.Results {
-		out.add("  %d/%d %s · %s proxies in %s · %s · %s", i+1, s.Steps, oneLine(r.Name), thousands(float64(r.Confirmed)), seconds(r.Barrier),
-			judgementText(r.Judgement), p.styles.paint(p.styles.verdict(r.Judgement.Verdict), string(r.Judgement.Verdict))+because(r.Judgement.Reason))
+		out.add("  %d/%d %s", i+1, s.Steps, p.resultText(r))
 	}
 	out.add("next: %s", p.styles.paint(p.styles.accent, v.next(now)))
 	return p.write(out.String())
+}
+
+// resultText is a finished step: "1 % · 6 proxies in 0.4 s · new … against … · Pass".
+func (p *Printer) resultText(r rollout.StepResult) string {
+	parts := []string{oneLine(r.Name), thousands(float64(r.Confirmed)) + " proxies in " + seconds(r.Barrier)}
+	if r.Confirmed == 0 {
+		parts = parts[:1]
+	}
+	if !tellsNumbers(r.Judgement.Reason) {
+		parts = append(parts, judgementText(r.Judgement))
+	}
+	return strings.Join(append(parts, p.styles.verdictText(r.Judgement)), " · ")
 }
 
 // statusFacts are the lines of the detailed view: a label and its value.

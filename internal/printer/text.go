@@ -10,7 +10,7 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
-// waitEvery is how often a judgement that is no verdict yet makes a line of its own where lines cannot overwrite
+// waitEvery is how often a judgement that says nothing new makes a line of its own where lines cannot overwrite
 // themselves: often enough to see life, seldom enough to read the log of a bake.
 const waitEvery = time.Minute
 
@@ -148,21 +148,22 @@ func (t *textLines) proved(e rollout.Proved) {
 	t.minor(r, r.label(), text)
 }
 
+// judged writes a judgement on which nothing follows. After a Pass and a Fail comes an event that says the same.
 func (t *textLines) judged(e rollout.Judged) {
 	r := t.of(e.Head)
+	before := r.judged.Verdict
 	r.judged = e.Judgement
-	text := r.exposed + " · " + judgementText(e.Judgement) + " · " + t.verdict(e.Judgement)
-	if e.Judgement.Verdict != metrics.Wait {
-		t.minor(r, r.label(), text)
+	if v := e.Judgement.Verdict; v == metrics.Pass || v == metrics.Fail {
 		return
 	}
-	if t.opts.Live && !t.opts.Quiet {
-		t.pass(t.prefix(r, r.label()) + text)
-		return
-	}
-	if e.At.Sub(r.said) >= waitEvery {
+	text := strings.Join(append([]string{r.exposed}, t.judgement(e.Judgement)...), " · ")
+	changed := e.Judgement.Verdict != before && e.Judgement.Verdict != metrics.Wait
+	switch {
+	case changed, !t.opts.Live && e.At.Sub(r.said) >= waitEvery:
 		r.said = e.At
 		t.minor(r, r.label(), text)
+	case t.opts.Live && !t.opts.Quiet:
+		t.pass(t.prefix(r, r.label()) + text)
 	}
 }
 
@@ -175,8 +176,7 @@ func (t *textLines) passed(e rollout.StepPassed) {
 	if r.proof != nil {
 		parts = append(parts, proofText(*r.proof))
 	}
-	parts = append(parts, judgementText(e.Judgement), t.verdict(e.Judgement))
-	t.minor(r, r.label(), strings.Join(parts, " · "))
+	t.minor(r, r.label(), strings.Join(append(parts, t.judgement(e.Judgement)...), " · "))
 }
 
 func (t *textLines) paused(e rollout.PausedEvent) {
@@ -189,7 +189,7 @@ func (t *textLines) takingBack(e rollout.TakingBack) {
 	r := t.of(e.Head)
 	r.back = true
 	t.line(r, labelRollback, t.styles.paint(t.styles.bad, causeText(e.Cause)+because(e.Reason)))
-	if r.judged.New.Requests > 0 || r.judged.Old.Requests > 0 {
+	if !tellsNumbers(e.Reason) && r.judged.New.Requests+r.judged.Old.Requests > 0 {
 		t.line(r, labelRollback, judgementText(r.judged))
 	}
 	if r.exposed != "" {

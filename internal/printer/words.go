@@ -56,14 +56,27 @@ func ofText(c metrics.Counts) string {
 	return text
 }
 
-// verdict is "Pass" in its colour, with the judge's reason.
-func (t *textLines) verdict(j metrics.Judgement) string {
-	word := string(j.Verdict)
-	if j.Verdict == metrics.Wait {
-		word = "waiting"
+// judgement is the numbers and the verdict with its reason; the numbers only once, where the reason has them too.
+func (t *textLines) judgement(j metrics.Judgement) []string {
+	if tellsNumbers(j.Reason) {
+		return []string{t.styles.verdictText(j)}
 	}
-	text := t.styles.paint(t.styles.verdict(j.Verdict), word)
-	return text + because(j.Reason)
+	return []string{judgementText(j), t.styles.verdictText(j)}
+}
+
+// tellsNumbers tells whether a judge's reason compares counts itself: "… (3 of 41 against 0 of 4,012 requests), 60 s".
+func tellsNumbers(reason string) bool { return strings.Contains(reason, " requests)") }
+
+// verdictText is "Pass" in its colour, with the judge's reason.
+func (s styles) verdictText(j metrics.Judgement) string {
+	word, reason := string(j.Verdict), j.Reason
+	switch j.Verdict {
+	case metrics.Wait:
+		word, reason = "waiting", strings.TrimPrefix(reason, "waiting: ")
+	case metrics.NoData:
+		reason = strings.TrimPrefix(reason, "no data: ")
+	}
+	return s.paint(s.verdict(j.Verdict), word) + because(reason)
 }
 
 func (s styles) verdict(v metrics.Verdict) lipgloss.Style {
