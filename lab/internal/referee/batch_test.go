@@ -44,7 +44,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		"class":   func(r *referee.Record) { r.Outcome = referee.Stopped + 1 },
 		"cohort":  func(r *referee.Record) { r.Cohort = 4096 },
 		"below":   func(r *referee.Record) { r.Cohort = -2 },
-		"flags":   func(r *referee.Record) { r.Flags = 4 },
+		"flags":   func(r *referee.Record) { r.Flags = 8 },
 	} {
 		bad := good
 		spoil(&bad)

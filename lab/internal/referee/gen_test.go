@@ -48,7 +48,7 @@ func records(servers, paths int) *rapid.Generator[referee.Record] {
 			Server:          server,
 			Path:            uint8(rapid.IntRange(0, paths-1).Draw(t, "path")),
 			Attempt:         rapid.Byte().Draw(t, "attempt"),
-			Flags:           referee.Flags(rapid.IntRange(0, 3).Draw(t, "flags")),
+			Flags:           referee.Flags(rapid.IntRange(0, 7).Draw(t, "flags")),
 		}
 	})
 }

@@ -16,11 +16,11 @@ func TestCount(t *testing.T) {
 		{Outcome: 200, ExpectedTimeout: 500, Attempt: 1},
 		{Outcome: 200, ExpectedTimeout: 1000, Attempt: 2, Flags: referee.Resent},
 		{Outcome: 504},
-		{Outcome: referee.Reset, Flags: referee.Resent | referee.IDChanged},
+		{Outcome: referee.Reset, Flags: referee.Resent | referee.IDChanged | referee.Stale},
 		{Outcome: referee.Stopped},
 	}
 	got := referee.Count(all, referee.Bad)
-	if got.Total != 5 || got.Bad != 2 || got.Resent != 2 || got.IDChanged != 1 {
+	if got.Total != 5 || got.Bad != 2 || got.Resent != 2 || got.IDChanged != 1 || got.Stale != 1 {
 		t.Errorf("%+v", got)
 	}
 	if got.Outcomes[200] != 2 || got.Outcomes[504] != 1 || got.Outcomes[referee.Reset] != 1 || len(got.Outcomes) != 4 {

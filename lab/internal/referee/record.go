@@ -23,7 +23,12 @@ const (
 	Resent Flags = 1 << iota
 	// IDChanged: the server received an id of another cohort than the one the client sent.
 	IDChanged
+	// Stale: the error came on a reused connection before the first byte of an answer. The client saw it; a client that
+	// repeats idempotent requests by itself would have hidden it.
+	Stale
 )
+
+const allFlags = Resent | IDChanged | Stale
 
 // Record is what the client saw of one request, 32 bytes in memory and on the wire.
 type Record struct {
@@ -116,8 +121,8 @@ func (r Record) validate() error {
 	if r.Cohort < Unknown || r.Cohort >= Cohorts {
 		return fmt.Errorf("cohort is %d; allowed: -1 (unknown) to %d", r.Cohort, Cohorts-1)
 	}
-	if r.Flags > Resent|IDChanged {
-		return fmt.Errorf("flags are %#x; allowed: 0 to %#x", uint8(r.Flags), uint8(Resent|IDChanged))
+	if r.Flags > allFlags {
+		return fmt.Errorf("flags are %#x; allowed: 0 to %#x", uint8(r.Flags), uint8(allFlags))
 	}
 	return nil
 }

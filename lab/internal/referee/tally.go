@@ -11,9 +11,10 @@ type Tally struct {
 	ExpectedTimeouts map[uint32]int `json:"expectedTimeoutsMs"`
 	// Attempts counts by the attempt that was answered; 0 as above.
 	Attempts map[uint8]int `json:"attempts"`
-	// Resent and IDChanged count the flags.
+	// Resent, IDChanged and Stale count the flags.
 	Resent    int `json:"resent"`
 	IDChanged int `json:"idChanged"`
+	Stale     int `json:"stale"`
 }
 
 // Count tallies records.
@@ -41,12 +42,9 @@ func (t *Tally) add(r Record, bad Predicate) {
 	if bad(r) {
 		t.Bad++
 	}
-	if r.Flags&Resent != 0 {
-		t.Resent++
-	}
-	if r.Flags&IDChanged != 0 {
-		t.IDChanged++
-	}
+	t.Resent += one(r.Flags&Resent != 0)
+	t.IDChanged += one(r.Flags&IDChanged != 0)
+	t.Stale += one(r.Flags&Stale != 0)
 }
 
 // Halves is records cut by a window. Every record is in exactly one of the three.
