@@ -10,6 +10,7 @@ import (
 
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -64,18 +65,19 @@ func restClient(config *rest.Config, gv schema.GroupVersion, path string) (*rest
 	c := rest.CopyConfig(config)
 	c.GroupVersion = &gv
 	c.APIPath = path
-	client, err := rest.UnversionedRESTClientFor(c)
-	if gv.Version != "" {
-		client, err = rest.RESTClientFor(c)
+	build := rest.RESTClientFor
+	if gv.Empty() {
+		build = rest.UnversionedRESTClientFor
 	}
+	client, err := build(c)
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
 	return client, nil
 }
 
-// Healthz returns nil when the API server says that it is ready.
-func (c *Client) Healthz(ctx context.Context) error {
+// Ready returns nil when the API server says that it is ready.
+func (c *Client) Ready(ctx context.Context) error {
 	return c.any.Get().AbsPath("/readyz").Do(ctx).Error()
 }
 
@@ -83,6 +85,15 @@ func (c *Client) Healthz(ctx context.Context) error {
 func (c *Client) Informer(resource string, example runtime.Object) cache.SharedIndexInformer {
 	lw := cache.NewListWatchFromClient(c.core, resource, metav1.NamespaceAll, fields.Everything())
 	return cache.NewSharedIndexInformer(lw, example, 0, cache.Indexers{})
+}
+
+// RegisterNode creates the node, with its status; one that exists is left alone.
+func (c *Client) RegisterNode(ctx context.Context, node *corev1.Node) error {
+	err := c.core.Post().Resource("nodes").Body(node).Do(ctx).Error()
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("registering the node: %w", err)
+	}
+	return nil
 }
 
 // Bind gives a pod to a node.

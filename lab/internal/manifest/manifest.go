@@ -19,11 +19,6 @@ func Base() ([]byte, error) { return render("base.yaml", nil) }
 // Prometheus is the metrics store's Deployment and Service.
 func Prometheus() ([]byte, error) { return render("prometheus.yaml", nil) }
 
-// Node is the machine itself, as the cluster's only node.
-func Node(name string) ([]byte, error) {
-	return render("node.yaml", struct{ Node string }{name})
-}
-
 // PrometheusConfig is Prometheus' own configuration file.
 func PrometheusConfig(scrape time.Duration) ([]byte, error) {
 	return render("prometheus-config.yml", struct{ ScrapeInterval time.Duration }{scrape})

@@ -73,6 +73,9 @@ func New(c Config) *Agent {
 
 // Run works until ctx ends, then kills every container and returns when all are gone.
 func (a *Agent) Run(ctx context.Context) error {
+	if err := a.hosts.add(a.Lab.Path("hosts"), hostsFile{}); err != nil { // the control plane's
+		return err
+	}
 	if err := a.serveKubelet(ctx); err != nil {
 		return err
 	}

@@ -76,11 +76,12 @@ func (c *container) start(ctx context.Context) {
 
 func (c *container) loop(ctx context.Context) {
 	for attempt := 0; ; attempt++ {
+		p, ok := c.launchPatiently(ctx)
+		if !ok {
+			return
+		}
 		begun := time.Now()
-		p, err := c.launch(ctx)
-		if err != nil {
-			c.change(func(s *snapshot) { s.waiting, s.message = "CreateContainerError", err.Error() })
-		} else if !c.attend(ctx, p) {
+		if !c.attend(ctx, p) {
 			return
 		}
 		if time.Since(begun) > steadyAfter {
@@ -88,6 +89,20 @@ func (c *container) loop(ctx context.Context) {
 		}
 		if !sleep(ctx, backoff[min(attempt, len(backoff)-1)]) {
 			return
+		}
+	}
+}
+
+// launchPatiently tries until the container has started; what it needs may not be there yet.
+func (c *container) launchPatiently(ctx context.Context) (*process.Process, bool) {
+	for {
+		p, err := c.launch(ctx)
+		if err == nil {
+			return p, true
+		}
+		c.change(func(s *snapshot) { s.waiting, s.message = "CreateContainerError", err.Error() })
+		if !sleep(ctx, retryAfter) {
+			return nil, false
 		}
 	}
 }
