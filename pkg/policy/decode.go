@@ -4,49 +4,52 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 )
 
 // decoder fills a document from its YAML tree. Every fault is written down with its place and the walk goes on, so that
 // one run names all of them.
 type decoder struct {
-	file string
+	source Source
 	// before is the number of lines of the file in front of the document's text.
 	before int
-	lines  map[string]int
 	key    Key
 	errs   Errors
 }
 
 // fail writes down a fault of a field.
 func (d *decoder) fail(code, path, message, hint string) {
-	line := 0
-	for f := path; ; f = parentField(f) {
-		if at, ok := d.lines[f]; ok {
-			line = at
-			break
-		}
-		if f == "" {
-			break
-		}
-	}
+	d.failAt(d.source.line(path), code, path, message, hint)
+}
+
+func (d *decoder) failAt(line int, code, path, message, hint string) {
 	d.errs = append(d.errs, LoadError{
-		File: d.file, Line: line, Policy: d.key, Field: path, Code: code, Message: message, Hint: hint,
+		File: d.source.File, Line: line, Policy: d.key, Field: path, Code: code, Message: message, Hint: hint,
 	})
 }
 
-// failedUnder tells whether a fault was found at a field or inside it.
+// mark notes the line of a field.
+func (d *decoder) mark(path string, n *yaml.Node) { d.source.Lines[path] = d.before + n.Line }
+
+// failedUnder tells whether a fault was found at a field, inside it, or kept it from being read.
 func (d *decoder) failedUnder(path string) bool {
 	for _, e := range d.errs {
-		if rest, ok := strings.CutPrefix(e.Field, path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+		unread := e.Code == CodeType || e.Code == CodeMissing
+		if e.Field != "" && (isUnder(e.Field, path) || (unread && isUnder(path, e.Field))) {
 			return true
 		}
 	}
 	return false
+}
+
+// isUnder tells whether a path is the other one or inside it.
+func isUnder(path, other string) bool {
+	rest, ok := strings.CutPrefix(path, other)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // value decodes a node into v by the type of v.
@@ -92,22 +95,18 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 		switch {
 		case ok:
 			d.value(node, v.FieldByIndex(f.index), at, f.rules)
-		case f.rules.required:
-			d.fail(CodeMissing, at, "is required", d.exampleOf(f))
+		case f.rules.required && !d.failedUnder(at):
+			d.fail(CodeMissing, at, "is required", exampleOf(f))
 		}
 	}
 }
 
 // exampleOf is a hint for a field that is missing.
-func (d *decoder) exampleOf(f field) string {
-	switch {
-	case len(f.rules.enum) > 0:
+func exampleOf(f field) string {
+	if len(f.rules.enum) > 0 {
 		return "allowed: " + strings.Join(f.rules.enum, ", ")
-	case f.name == "apiVersion":
-		return "write apiVersion: " + v1alpha1.APIVersion
-	default:
-		return "add " + f.name + ":"
 	}
+	return "add " + f.name + ":"
 }
 
 // keys lists the nodes of the known keys and writes down the others.
@@ -119,13 +118,13 @@ func (d *decoder) keys(n *yaml.Node, path string, fields []field) map[string]*ya
 	seen := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		at := join(path, keyText(key))
+		at := join(path, pathPart(key))
 		if d.twice(seen, key, at) {
 			continue
 		}
-		d.lines[at] = d.before + key.Line
+		d.mark(at, key)
 		if !contains(names, keyText(key)) {
-			d.fail(CodeUnknown, at, fmt.Sprintf("unknown field %q", keyText(key)), unknownHint(at, keyText(key), names))
+			d.fail(CodeUnknown, at, fmt.Sprintf("unknown field %q", clip(keyText(key))), unknownHint(at, keyText(key), names))
 		}
 		seen[keyText(key)] = value
 	}
@@ -137,10 +136,7 @@ func (d *decoder) twice(seen map[string]*yaml.Node, key *yaml.Node, at string) b
 	if _, ok := seen[keyText(key)]; !ok {
 		return false
 	}
-	d.errs = append(d.errs, LoadError{
-		File: d.file, Line: d.before + key.Line, Policy: d.key, Field: at, Code: CodeTwice,
-		Message: fmt.Sprintf("the key is already in line %d", d.lines[at]), Hint: "keep one of them",
-	})
+	d.failAt(d.before+key.Line, CodeTwice, at, fmt.Sprintf("the key is already in line %d", d.source.line(at)), "keep one of them")
 	return true
 }
 
@@ -150,6 +146,15 @@ func keyText(key *yaml.Node) string {
 		return "?"
 	}
 	return key.Value
+}
+
+// pathPart is a key as a part of a path: short, and on one line.
+func pathPart(key *yaml.Node) string {
+	s := clip(keyText(key))
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // unknownHint names the field that was probably meant, or says that it is still to come.
@@ -183,7 +188,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, r rules) {
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		d.lines[at] = d.before + item.Line
+		d.mark(at, item)
 		d.value(item, out.Index(i), at, r.each())
 	}
 	v.Set(out)
@@ -201,11 +206,11 @@ func (d *decoder) stringMap(n *yaml.Node, v reflect.Value, path string, r rules)
 	out, seen := map[string]string{}, map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		at := path + "[" + keyText(key) + "]"
+		at := path + "[" + pathPart(key) + "]"
 		if d.twice(seen, key, at) {
 			continue
 		}
-		d.lines[at] = d.before + key.Line
+		d.mark(at, key)
 		seen[keyText(key)] = value
 		out[keyText(key)] = d.entry(key, value, at, r)
 	}

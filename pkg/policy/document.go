@@ -49,14 +49,15 @@ type chunk struct {
 func split(data []byte) []chunk {
 	var out []chunk
 	var text strings.Builder
-	start, line := 0, 0
+	start, line, written := 0, 0, false
 	for l := range strings.Lines(string(data)) {
-		if isMark(l) && line > start {
+		if isMark(l) && written {
 			out = append(out, chunk{start, text.String()})
 			text.Reset()
 			start = line
 		}
 		text.WriteString(l)
+		written = written || isMark(l) || isContent(l)
 		line++
 	}
 	return append(out, chunk{start, text.String()})
@@ -66,6 +67,12 @@ func split(data []byte) []chunk {
 func isMark(line string) bool {
 	rest, ok := strings.CutPrefix(line, "---")
 	return ok && (rest == "" || strings.ContainsAny(rest[:1], " \t\r\n"))
+}
+
+// isContent tells whether a line is part of a document, not a directive or comment in front of its mark.
+func isContent(line string) bool {
+	line = strings.TrimSpace(line)
+	return line != "" && line[0] != '%' && line[0] != '#'
 }
 
 // parse reads the YAML trees of a chunk: one as a rule, more where "..." ends documents, none where it is blank.
@@ -97,7 +104,7 @@ func parse(file string, c chunk) (nodes []*yaml.Node, errs Errors) {
 
 // decodeDocument decodes a tree into the type that its kind names.
 func decodeDocument(file string, before int, n *yaml.Node, namespace string) document {
-	d := &decoder{file: file, before: before, lines: map[string]int{"": before + n.Line}}
+	d := &decoder{before: before, source: Source{File: file, Line: before + n.Line, Lines: map[string]int{}}}
 	d.plain(n)
 	d.key = headOf(n, namespace)
 	object := d.newObject(n)
@@ -105,16 +112,12 @@ func decodeDocument(file string, before int, n *yaml.Node, namespace string) doc
 		return document{errs: d.errs}
 	}
 	d.object(n, reflect.ValueOf(object).Elem(), "")
-	delete(d.lines, "") // Source.Line says it
-	source := Source{File: file, Line: before + n.Line, Lines: d.lines}
 	object.Meta().Namespace = cmpOr(object.Meta().Namespace, namespace)
-	d.lines[""] = source.Line
 	d.check(object)
-	delete(d.lines, "")
 	if len(d.errs) > 0 {
 		return document{errs: d.errs}
 	}
-	return finish(object, source)
+	return finish(object, d.source)
 }
 
 // finish fills in defaults.
@@ -195,7 +198,7 @@ func (d *decoder) newObject(n *yaml.Node) v1alpha1.Object {
 func (d *decoder) headText(n *yaml.Node, key string) string {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if keyText(n.Content[i]) == key {
-			d.lines[key] = d.before + n.Content[i].Line
+			d.mark(key, n.Content[i])
 		}
 	}
 	return scalarText(child(n, key))

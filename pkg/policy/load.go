@@ -195,7 +195,7 @@ func collect(docs []document) (Set, Errors) {
 			continue
 		}
 		if before, ok := first[key]; ok {
-			errs = append(errs, LoadError{File: source.File, Line: source.Line, Policy: key, Field: "metadata.name", Code: CodeDuplicate,
+			errs = append(errs, LoadError{File: source.File, Line: source.line("metadata.name"), Policy: key, Field: "metadata.name", Code: CodeDuplicate,
 				Message: fmt.Sprintf("%s is already in %s", key, before.At("metadata.name")), Hint: "give one of them another name"})
 			continue
 		}

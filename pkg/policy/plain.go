@@ -10,9 +10,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// plainText takes a byte order mark off and refuses what is not UTF-8.
+// plainText takes a byte order mark off, gives every line the same end, and refuses what is not UTF-8.
 func plainText(file string, data []byte) ([]byte, Errors) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	data = bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
 	if utf8.Valid(data) {
 		return data, nil
 	}
@@ -40,10 +41,7 @@ func (d *decoder) plain(n *yaml.Node) {
 		what = "the tag " + clip(n.Tag)
 	}
 	if what != "" {
-		d.errs = append(d.errs, LoadError{
-			File: d.file, Line: d.before + n.Line, Policy: d.key, Code: CodeNotPlain,
-			Message: what + " is not allowed", Hint: "write the value itself",
-		})
+		d.failAt(d.before+n.Line, CodeNotPlain, "", what+" is not allowed", "write the value itself")
 	}
 	for _, c := range n.Content {
 		d.plain(c)
@@ -61,11 +59,31 @@ func syntaxError(file string, c chunk, err error) LoadError {
 			line = n
 		}
 	}
-	e := LoadError{File: file, Line: c.before + line, Code: CodeSyntax, Message: "not YAML: " + clip(message)}
+	e := LoadError{File: file, Code: CodeSyntax, Message: "not YAML: " + clip(message)}
 	if at := tabLine(c.text); at > 0 {
 		e.Line, e.Hint = c.before+at, "the line is indented with a tab: use spaces"
+		return e
 	}
+	e.Line = c.before + placeOf(c.text, message, line)
 	return e
+}
+
+var (
+	parserFault   = regexp.MustCompile(`^did not find expected (node content|<|'-'|key|',')`)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+)
+
+// placeOf mends the line that the parser names: faults of its grammar are counted from 0, and some have no line at all.
+func placeOf(text, message string, line int) int {
+	if parserFault.MatchString(message) {
+		line++
+	}
+	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
+		before, _, _ := strings.Cut(text, "*"+m[1])
+		line = strings.Count(before, "\n") + 1
+	}
+	lines := strings.Count(strings.TrimRight(text, "\n"), "\n") + 1
+	return min(line, lines)
 }
 
 // tabLine is the first line whose indentation has a tab, or 0.

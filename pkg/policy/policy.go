@@ -33,12 +33,17 @@ type Source struct {
 
 // At is file:line of a field, or of the document where the field is not in it.
 func (s Source) At(field string) string {
+	return fmt.Sprintf("%s:%d", s.File, s.line(field))
+}
+
+// line is the line of a field, of the object that it should be in, or of the document.
+func (s Source) line(field string) int {
 	for f := field; f != ""; f = parentField(f) {
 		if line, ok := s.Lines[f]; ok {
-			return fmt.Sprintf("%s:%d", s.File, line)
+			return line
 		}
 	}
-	return fmt.Sprintf("%s:%d", s.File, s.Line)
+	return s.Line
 }
 
 func parentField(f string) string {
