@@ -17,6 +17,7 @@ func (f *finder) hits(st *site, entries []tree) error {
 		if err != nil {
 			return err
 		}
+		h.parts = unreached(h.parts, entries[:i])
 		if len(h.parts)+len(h.whole) == 0 {
 			continue
 		}
@@ -29,6 +30,32 @@ func (f *finder) hits(st *site, entries []tree) error {
 	return nil
 }
 
+// unreached leaves out what earlier entries take already, such as the entry that the fold of an earlier version of the
+// policy left.
+func unreached(parts []part, earlier []tree) []part {
+	taken := func(m tree) bool {
+		return slices.ContainsFunc(earlier, func(e tree) bool {
+			return slices.ContainsFunc(matchesOf(e), func(x tree) bool { return same(condensed(x), condensed(m)) })
+		})
+	}
+	var out []part
+	for _, p := range parts {
+		p.matches = slices.DeleteFunc(slices.Clone(p.matches), taken)
+		if len(p.matches) > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// condensed is a match without what does not decide which requests it takes.
+func condensed(m tree) tree {
+	out := copyTree(m)
+	delete(out, "name")
+	delete(out, "statPrefix")
+	return out
+}
+
 // fit is how a rule concerns an entry: not at all (no matches), as a whole, or some of its requests.
 type fit struct {
 	whole   bool
@@ -38,7 +65,7 @@ type fit struct {
 
 func (f *finder) hit(st site, entry tree) (hit, error) {
 	var h hit
-	var narrowed []part
+	var parts []part
 	for _, r := range f.rules {
 		got, err := f.fit(st, entry, r)
 		switch {
@@ -47,7 +74,7 @@ func (f *finder) hit(st site, entry tree) (hit, error) {
 		case got.whole:
 			h.whole = append(h.whole, r)
 		case len(got.matches) > 0:
-			narrowed = join(narrowed, part{matches: got.matches, rewrite: got.rewrite, rules: []rule{r}})
+			parts = join(parts, part{matches: got.matches, rewrite: got.rewrite, rules: []rule{r}})
 		default:
 			continue
 		}
@@ -63,7 +90,7 @@ func (f *finder) hit(st site, entry tree) (hit, error) {
 		return h, err
 	}
 	var err error
-	h.parts, err = complete(narrowed, h.whole)
+	h.parts, err = complete(parts, h.whole)
 	return h, err
 }
 

@@ -36,6 +36,8 @@ func (Mesh) Detect(s *policy.Snapshot) bool {
 // Compile gives the objects of a change at an exposure, in the order in which they must be written. What Istio cannot
 // express, or what a live object stands in the way of, is a *policy.UnsupportedError.
 //
+// Where the policies are in force already there are no stages, at any exposure.
+//
 // By request, a window of the full width matches every request, ids that are not accepted included: that is the
 // switched position. A window of width 0 matches none: the split is installed and nobody is in it.
 func (m Mesh) Compile(s *policy.Snapshot, c policy.Change, e policy.Exposure) (mesh.Compiled, error) {
@@ -63,10 +65,29 @@ func compile(s *policy.Snapshot, c policy.Change, e policy.Exposure) (mesh.Compi
 	if err != nil {
 		return mesh.Compiled{}, err
 	}
-	if e.By == policy.All {
-		return f.fold(sites, p), nil
+	folded := f.fold(sites, p)
+	switch {
+	case f.inForce(folded):
+		return mesh.Compiled{Notes: folded.Notes}, nil
+	case e.By == policy.All:
+		return folded, nil
 	}
 	return f.split(sites, p, e)
+}
+
+// inForce tells whether the fold would leave every object as it is: the policies are in force already.
+func (f *finder) inForce(folded mesh.Compiled) bool {
+	last := map[string]mesh.Stage{}
+	for _, st := range folded.Stages {
+		last[where(st.Object)] = st
+	}
+	for _, st := range last {
+		was := f.s.Object(st.Object.GetKind(), st.Object.GetNamespace(), st.Object.GetName())
+		if !st.Delete && (was == nil || !same(spec(was), spec(st.Object))) {
+			return false
+		}
+	}
+	return true
 }
 
 func newFinder(s *policy.Snapshot, c policy.Change) (*finder, error) {
@@ -118,7 +139,10 @@ func (f *finder) split(sites []site, p *pools, e policy.Exposure) (mesh.Compiled
 		if sp.clones == 0 {
 			return out, refusal(codeNotByInstance, f.first(), "spec.target", strings.Join(sp.heldBack, "; "), "canary by request")
 		}
-		out.Labels = &mesh.CohortLabel{Key: f.c.Target.CohortLabel(), Value: f.c.Rev}
+		out.Labels = sp.cohortLabel()
+	}
+	if e.By == policy.ByMatch && sp.clones == 0 {
+		return out, refusal(codeStrategyMatch, f.first(), "", "no route can be split by the chosen population", "choose it by a header or a cookie")
 	}
 	out.AtFold = append(sp.heldBack, f.onlyAtFold(p, e)...)
 	out.Notes = append(f.notes, f.remarks(sites, p, e)...)

@@ -75,20 +75,49 @@ func (n names) ourSubset(s string) bool {
 	return s == n.foldSubset() || s == n.subset("") || strings.HasSuffix(s, "-"+n.subset(""))
 }
 
-// tag names an exposure in route names: six to eleven characters that JSON never escapes.
-func tag(e policy.Exposure) string {
-	mode := "w"
-	if e.Mode == policy.Staged {
-		mode = "s"
+// The letters that route names have after their number, one per kind of exposure.
+const (
+	tagStaged      = "s"
+	tagEnforced    = "w"
+	tagStagedPods  = "q"
+	tagPods        = "p"
+	tagStagedMatch = "n"
+	tagMatch       = "m"
+)
+
+func tagLetters() []string {
+	return []string{tagStaged, tagEnforced, tagStagedPods, tagPods, tagStagedMatch, tagMatch}
+}
+
+// letter is the kind of an exposure in route names.
+func letter(e policy.Exposure) string {
+	staged := e.Mode == policy.Staged
+	pick := func(s, enforced string) string {
+		if staged {
+			return s
+		}
+		return enforced
 	}
 	switch e.By {
 	case policy.ByRequest:
-		return fmt.Sprintf("%s%03x-%04x", mode, e.Window.Start, e.Window.Width)
+		return pick(tagStaged, tagEnforced)
 	case policy.ByInstance:
-		return mode + "pods"
+		return pick(tagStagedPods, tagPods)
+	default:
+		return pick(tagStagedMatch, tagMatch)
+	}
+}
+
+// tag names an exposure in route names, in characters that JSON never escapes.
+func tag(e policy.Exposure) string {
+	switch e.By {
+	case policy.ByRequest:
+		return letter(e) + fmt.Sprintf("%03x-%04x", e.Window.Start, e.Window.Width)
+	case policy.ByInstance:
+		return letter(e)
 	default:
 		sum := sha256.Sum256(canonical(e.Match))
-		return mode + "m-" + hex.EncodeToString(sum[:4])
+		return letter(e) + hex.EncodeToString(sum[:4])
 	}
 }
 

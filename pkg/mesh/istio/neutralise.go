@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/meshpol/meshpol/pkg/mesh"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
@@ -31,6 +32,11 @@ func (Mesh) Neutralise(live []*unstructured.Unstructured, c policy.Change) []*un
 		out = append(out, withSpec(o, s))
 	}
 	return out
+}
+
+// NeutralMarkers hold at a proxy that has no clone of this run any more.
+func (Mesh) NeutralMarkers(c policy.Change) []mesh.Marker {
+	return []mesh.Marker{{Scope: scopeRoutes, Text: names{c.Rev}.clone(), Absent: true}}
 }
 
 // lastResort is a clone without its cohort, its policies and its subset: a VirtualService without any route is

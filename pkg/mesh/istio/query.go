@@ -16,10 +16,7 @@ import (
 //
 // By request the name of the series tells its side. By instance the pod does, through instances.
 func (m Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
-	if e.By == policy.All {
-		return standard(c), nil
-	}
-	if !atLeast(s.Mesh.Version, 23) {
+	if e.By != policy.All && !atLeast(s.Mesh.Version, 23) {
 		return metrics.Query{}, &policy.UnsupportedError{
 			Code: codeNoRouteStats, Policy: firstKey(c), Mesh: "istio " + s.Mesh.Version,
 			Reason: "Istio before 1.23 does not export the route statistics that tell the two sides apart",
@@ -30,11 +27,15 @@ func (m Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, inst
 	if err != nil {
 		return metrics.Query{}, err
 	}
+	if e.By == policy.All {
+		return f.standard(), nil
+	}
 	sites, err := f.sites()
 	if err != nil {
 		return metrics.Query{}, err
 	}
 	q, err := f.routeStatistics(sites)
+	q.Codes = f.codes()
 	if e.By == policy.ByInstance {
 		q.Instances = instances
 	}
@@ -70,7 +71,24 @@ func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
 			}
 		}
 	}
-	return queryOf(stems), nil
+	q := queryOf(stems)
+	q.FromZero = !slices.ContainsFunc(sites, func(st site) bool { return len(ownPrefixes(st)) > 0 })
+	return q, nil
+}
+
+// codes says what the policies themselves refuse. Route statistics have no response flags, so that the code must do: a
+// timeout answers 504, a full pool 503.
+func (f *finder) codes() metrics.CodeRules {
+	out := metrics.DefaultCodes()
+	for _, r := range f.rules {
+		switch {
+		case r.breaker != nil && len(r.breaker.pool) > 0:
+			out.Refused, out.RefusedFlags = append(out.Refused, "503"), append(out.RefusedFlags, "UO")
+		case r.breaker == nil && r.retries == nil && r.timeout != "":
+			out.Refused, out.RefusedFlags = append(out.Refused, "504"), append(out.RefusedFlags, "UT")
+		}
+	}
+	return out
 }
 
 func queryOf(stems []stem) metrics.Query {
@@ -135,14 +153,16 @@ func usesPrefix(vs tree, prefix string) bool {
 	})
 }
 
-// standard asks for the standard metrics of the clients.
-func standard(c policy.Change) metrics.Query {
-	h := host{name: c.Target.Name, namespace: c.Target.Namespace}
+// standard asks for the standard metrics of the clients, which have response flags.
+func (f *finder) standard() metrics.Query {
+	codes := f.codes()
+	codes.Refused = nil
 	return metrics.Query{
-		Selector: fmt.Sprintf(`{__name__=~"istio_requests_total|istio_request_duration_milliseconds_(bucket|count)",reporter="source",destination_service=%q}`, h.fqdn()),
+		Selector: fmt.Sprintf(`{__name__=~"istio_requests_total|istio_request_duration_milliseconds_(bucket|count)",reporter="source",destination_service=%q}`, f.host.fqdn()),
 		Rules: []metrics.SeriesRule{
 			{NameContains: "istio_request_duration_milliseconds", Side: metrics.New, Class: metrics.ClassDuration},
 			{NameContains: "istio_requests_total", Side: metrics.New, Class: metrics.ClassCode},
 		},
+		Codes: codes,
 	}
 }

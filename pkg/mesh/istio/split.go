@@ -18,6 +18,8 @@ type splitter struct {
 	next     int
 	// heldBack are populations that the split cannot reach.
 	heldBack []string
+	// labelled is the best clone of every VirtualService, by instance.
+	labelled []cloned
 	clones   int
 }
 
@@ -29,7 +31,8 @@ type placed struct {
 }
 
 type cloned struct {
-	name string
+	name   string
+	number int
 	// everywhere tells that every proxy of the VirtualService gets it, whatever its port, namespace or gateway.
 	everywhere bool
 }
@@ -67,23 +70,11 @@ func (p *splitter) stage(index int, st site) (mesh.Stage, error) {
 func (p *splitter) entry(index int, st site, h hit, e tree, did *placed) ([]tree, error) {
 	var out []tree
 	for _, pt := range h.parts {
-		base := narrowedEntry(e, pt)
-		clone, err := p.clone(st, base, pt.matches, pt.rules, did)
+		put, err := p.part(index, st, pt, e, did)
 		if err != nil {
 			return nil, err
 		}
-		twin := copyTree(base)
-		twin["name"] = p.names.twin(p.number())
-		twin["match"] = list(withStat(pt.matches, p.names.oldStat(index), true))
-		if clone == nil {
-			if p.byPod() {
-				continue
-			}
-			out = append(out, twin)
-			continue
-		}
-		out = append(out, clone, twin)
-		did.marked = true
+		out = append(out, put...)
 	}
 	if len(h.whole) == 0 {
 		return append(out, copyTree(e)), nil
@@ -93,7 +84,7 @@ func (p *splitter) entry(index int, st site, h hit, e tree, did *placed) ([]tree
 		return nil, err
 	}
 	if clone == nil && p.byPod() {
-		p.heldBack = append(p.heldBack, where(st.base)+" "+entryName(e)+": requests through gateways cannot be split by client pod")
+		p.holdBack(st, e)
 		return append(out, copyTree(e)), nil
 	}
 	if clone != nil {
@@ -103,6 +94,33 @@ func (p *splitter) entry(index int, st site, h hit, e tree, did *placed) ([]tree
 	original["match"] = list(withStat(matchesOf(e), p.names.oldStat(index), false))
 	did.marked = did.marked || slices.ContainsFunc(trees(original["match"]), func(m tree) bool { return p.names.ourStat(text(m["statPrefix"])) })
 	return append(out, original), nil
+}
+
+// part gives the clone of a part and its twin: the same requests outside the cohort, so that the two sides that are
+// compared differ in nothing but the policy. The original then takes and counts neither.
+func (p *splitter) part(index int, st site, pt part, e tree, did *placed) ([]tree, error) {
+	base := narrowedEntry(e, pt)
+	clone, err := p.clone(st, base, pt.matches, pt.rules, did)
+	if err != nil {
+		return nil, err
+	}
+	twin := copyTree(base)
+	twin["name"] = p.names.twin(p.number())
+	twin["match"] = list(withStat(pt.matches, p.names.oldStat(index), true))
+	switch {
+	case clone == nil && p.byPod():
+		p.holdBack(st, e)
+		return nil, nil
+	case clone == nil:
+		did.marked = true
+		return []tree{twin}, nil
+	}
+	did.marked = true
+	return []tree{clone, twin}, nil
+}
+
+func (p *splitter) holdBack(st site, e tree) {
+	p.heldBack = append(p.heldBack, where(st.base)+" "+entryName(e)+": requests through gateways cannot be split by client pod")
 }
 
 func (p *splitter) number() int {
@@ -158,7 +176,7 @@ func (p *splitter) clone(st site, e tree, matches []tree, rules []rule, did *pla
 	}
 	out["name"] = p.names.cloneAt(number, tag(p.exposure))
 	out["match"] = list(withStat(ms, p.names.newStat(), true))
-	did.clones = append(did.clones, cloned{name: text(out["name"]), everywhere: slices.ContainsFunc(matches, everywhere)})
+	did.clones = append(did.clones, cloned{name: text(out["name"]), number: number, everywhere: slices.ContainsFunc(matches, everywhere)})
 	return out, nil
 }
 
@@ -252,18 +270,46 @@ func everywhere(m tree) bool {
 	return true
 }
 
-// markers prove a split write: the name of a clone, or the absence of any where the cohort is empty.
+// best is the clone that most proxies get.
+func (d placed) best() (cloned, bool) {
+	if len(d.clones) == 0 {
+		return cloned{}, false
+	}
+	if i := slices.IndexFunc(d.clones, func(c cloned) bool { return c.everywhere }); i >= 0 {
+		return d.clones[i], true
+	}
+	return d.clones[0], true
+}
+
+// markers prove a split write at every proxy that has the routes. By request and by match that is the name of a clone.
+// By instance only labelled pods have a clone, so the absence of every other kind of clone proves it, and the counting
+// of the originals where nothing was there before. With an empty cohort nobody has a clone.
 func (p *splitter) markers(index int, did placed) []mesh.Marker {
-	if len(did.clones) > 0 {
-		best := did.clones[0]
-		if i := slices.IndexFunc(did.clones, func(c cloned) bool { return c.everywhere }); i >= 0 {
-			best = did.clones[i]
-		}
+	best, any := did.best()
+	if any && !p.byPod() {
 		return []mesh.Marker{{Scope: scopeRoutes, Text: best.name}}
 	}
-	out := []mesh.Marker{{Scope: scopeRoutes, Text: p.names.cloneStem(did.first), Absent: true}}
+	var out []mesh.Marker
 	if did.marked {
 		out = append(out, mesh.Marker{Scope: scopeRoutes, Text: p.names.oldStat(index)})
 	}
+	if !any {
+		return append(out, mesh.Marker{Scope: scopeRoutes, Text: p.names.cloneStem(did.first), Absent: true})
+	}
+	p.labelled = append(p.labelled, best)
+	for _, l := range tagLetters() {
+		if l != letter(p.exposure) {
+			out = append(out, mesh.Marker{Scope: scopeRoutes, Text: p.names.cloneStem(best.number) + l, Absent: true})
+		}
+	}
 	return out
+}
+
+// cohortLabel is the label of the cohort of pods, with the clone that a labelled pod has and no other.
+func (p *splitter) cohortLabel() *mesh.CohortLabel {
+	best, _ := placed{clones: p.labelled}.best()
+	return &mesh.CohortLabel{
+		Key: p.f.c.Target.CohortLabel(), Value: p.f.c.Rev,
+		Markers: []mesh.Marker{{Scope: scopeRoutes, Text: best.name}},
+	}
 }
