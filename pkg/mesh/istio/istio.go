@@ -17,6 +17,11 @@ const (
 // Mesh is Istio with sidecars. The zero value is ready.
 type Mesh struct{}
 
+var _ mesh.Mesh = Mesh{}
+
+// New is the mesh.
+func New() Mesh { return Mesh{} }
+
 // Name is istio.
 func (Mesh) Name() string { return "istio" }
 

@@ -104,7 +104,7 @@ func queryOf(stems []stem) metrics.Query {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	return metrics.Query{
-		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket|_time_count)?",response_code_class=""}`, strings.Join(names, "|")),
+		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket)?",response_code_class=""}`, strings.Join(names, "|")),
 		Rules:    rules,
 	}
 }
@@ -158,7 +158,7 @@ func (f *finder) standard() metrics.Query {
 	codes := f.codes()
 	codes.Refused = nil
 	return metrics.Query{
-		Selector: fmt.Sprintf(`{__name__=~"istio_requests_total|istio_request_duration_milliseconds_(bucket|count)",reporter="source",destination_service=%q}`, f.host.fqdn()),
+		Selector: fmt.Sprintf(`{__name__=~"istio_requests_total|istio_request_duration_milliseconds_bucket",reporter="source",destination_service=%q}`, f.host.fqdn()),
 		Rules: []metrics.SeriesRule{
 			{NameContains: "istio_request_duration_milliseconds", Side: metrics.New, Class: metrics.ClassDuration},
 			{NameContains: "istio_requests_total", Side: metrics.New, Class: metrics.ClassCode},
