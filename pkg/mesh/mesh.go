@@ -55,6 +55,9 @@ type Stage struct {
 	// Create tells that it does not exist in the snapshot and is ours alone.
 	Create bool
 	Delete bool
+	// Clean tells that the write only takes away what counted and proved the fold (a statPrefix, an unused subset): it
+	// comes after the fold was watched.
+	Clean bool
 	// Markers must hold at a proxy for the write to be in force there.
 	Markers []Marker
 }

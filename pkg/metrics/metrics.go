@@ -156,6 +156,7 @@ const (
 	StepProof StepKind = "proof" // must show a bound
 	StepBake  StepKind = "bake"  // 95 %, holdback of 5 %
 	StepFold  StepKind = "fold"  // no split left: before/after
+	StepClean StepKind = "clean" // takes the counting away; not judged
 )
 
 // JudgeStep is what a judge must know of the step it judges.

@@ -141,7 +141,10 @@ func (r *run) tidy(ctx context.Context) error {
 
 func (r *run) inFold() bool {
 	s := r.state
-	return s.Step >= len(r.plan.Steps) || (r.plan.Steps[s.Step].Kind == metrics.StepFold && (s.Stage > 0 || s.Written))
+	if s.Step >= len(r.plan.Steps) || r.plan.Steps[s.Step].Kind == metrics.StepClean {
+		return true
+	}
+	return r.plan.Steps[s.Step].Kind == metrics.StepFold && (s.Stage > 0 || s.Written)
 }
 
 // backOrder puts what points to others before what is pointed to: the VirtualService goes before its DestinationRule.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/meshpol/meshpol/pkg/mesh"
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
@@ -73,7 +74,9 @@ func (p *Plan) record(started time.Time) Record {
 		Documents: p.Documents, Settings: p.Settings, Absent: p.Absent, Started: started,
 	}
 	for _, s := range p.Steps {
-		r.Steps = append(r.Steps, s.Step)
+		if s.Kind != metrics.StepClean { // planning makes it again
+			r.Steps = append(r.Steps, s.Step)
+		}
 	}
 	for _, o := range p.Base {
 		r.Base = append(r.Base, o.Object)

@@ -256,6 +256,9 @@ func nextHold(p *Plan, step PlannedStep, s State, f Facts, now time.Time) Action
 	if f.Request == RequestPromote {
 		return ActAdvance{Why: "promoted by a person"}
 	}
+	if step.Kind == metrics.StepClean {
+		return ActAdvance{Why: "cleaned up"}
+	}
 	if p.Settings.NoAnalysis {
 		if end := s.Since.Add(step.Min); now.Before(end) {
 			return ActMeasure{At: earlier(end, now.Add(p.Settings.Tick))}
@@ -315,7 +318,7 @@ func PhaseAt(p *Plan, step int) Phase {
 	switch p.Steps[step].Kind {
 	case metrics.StepBake:
 		return Baking
-	case metrics.StepFold:
+	case metrics.StepFold, metrics.StepClean:
 		return Folding
 	default:
 		return Progressing

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/meshpol/meshpol/pkg/mesh"
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/strategy"
 )
@@ -121,7 +122,7 @@ func compilePlan(m Compiler, in PlanInput, c policy.Change) (*Plan, error) {
 				planned.Stages = append(planned.Stages, stage)
 			}
 		}
-		p.Steps = append(p.Steps, planned)
+		p.Steps = append(p.Steps, withoutClean(planned)...)
 		p.Notes = merged(p.Notes, compiled.Notes)
 		p.AtFold = merged(p.AtFold, compiled.AtFold)
 	}
@@ -129,6 +130,17 @@ func compilePlan(m Compiler, in PlanInput, c policy.Change) (*Plan, error) {
 		p.Steps = nil
 	}
 	return p, nil
+}
+
+// withoutClean puts the writes that only clean up into a step of their own behind the one that is watched.
+func withoutClean(step PlannedStep) []PlannedStep {
+	i := slices.IndexFunc(step.Stages, func(s mesh.Stage) bool { return s.Clean })
+	if i < 0 {
+		return []PlannedStep{step}
+	}
+	clean := PlannedStep{Step: strategy.Step{Name: "clean-up", Kind: metrics.StepClean, Exposure: step.Exposure}, Stages: step.Stages[i:]}
+	step.Stages = step.Stages[:i]
+	return []PlannedStep{step, clean}
 }
 
 // take notes what a stage touches and tells whether it changes anything.

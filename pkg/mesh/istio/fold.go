@@ -14,25 +14,20 @@ type folder struct {
 	used  map[string]bool
 }
 
-// stages are the writes of one VirtualService. Where route policies change it there are two: the final content with a
-// statPrefix that proves it at every proxy, whatever was there before, then the same without it.
+// stages are the writes of one VirtualService. There are two: the final content with a statPrefix, which proves it at
+// every proxy and counts all of its requests while the fold is watched; then, to clean up, the same without it.
 func (d *folder) stages(index int, st site, last bool) []mesh.Stage {
-	gone := d.gone(index, st, last)
-	if !routedSite(st) {
-		if st.create {
-			return []mesh.Stage{{Object: st.base.DeepCopy(), Delete: true, Markers: gone}}
-		}
-		return []mesh.Stage{{Object: st.base.DeepCopy(), Markers: gone}}
-	}
-	final := d.spec(st, "")
 	proof := d.names.foldStat(index)
-	marked := d.spec(st, proof)
+	final, marked := d.spec(st, ""), d.spec(st, proof)
 	if same(final, marked) {
-		return []mesh.Stage{{Object: withSpec(st.base, final), Create: st.create, Markers: gone}}
+		return []mesh.Stage{{Object: withSpec(st.base, final), Create: st.create, Markers: d.gone(index, st, last)}}
 	}
 	return []mesh.Stage{
 		{Object: withSpec(st.base, marked), Create: st.create, Markers: []mesh.Marker{{Scope: scopeRoutes, Text: proof}}},
-		{Object: withSpec(st.base, final), Create: st.create, Markers: []mesh.Marker{{Scope: scopeRoutes, Text: proof, Absent: true}}},
+		{
+			Object: withSpec(st.base, final), Create: st.create, Delete: st.create && !routedSite(st), Clean: true,
+			Markers: []mesh.Marker{{Scope: scopeRoutes, Text: proof, Absent: true}},
+		},
 	}
 }
 
@@ -79,14 +74,14 @@ func (d *folder) entry(h hit, e tree, proof string) []tree {
 	var out []tree
 	for _, pt := range h.parts {
 		if !routed(pt.rules) {
-			continue
+			continue // a narrowed circuit breaker leaves no entry of its own
 		}
 		extra := applyRoute(narrowedEntry(e, pt), pt.rules)
 		extra["name"] = d.plainName(pt.rules)
 		extra["match"] = list(pt.matches)
 		out = append(out, proved(extra, proof))
 	}
-	if !routed(h.whole) {
+	if len(h.whole) == 0 {
 		return append(out, copyTree(e))
 	}
 	return append(out, proved(applyRoute(e, h.whole), proof))

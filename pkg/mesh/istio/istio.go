@@ -173,6 +173,7 @@ func (f *finder) fold(sites []site, p *pools) mesh.Compiled {
 	}
 	out.Stages = append(out.Stages, last...)
 	if p != nil {
+		after.Clean = true
 		out.Stages = append(out.Stages, after)
 	}
 	out.Notes = append(f.notes, f.remarks(sites, p, policy.Exposure{Mode: policy.Enforce, By: policy.All})...)

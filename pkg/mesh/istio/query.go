@@ -11,8 +11,8 @@ import (
 )
 
 // Query asks for Envoy's own route statistics of both sides: finished requests by code, and the duration histogram in
-// milliseconds. Retries are not counted twice (upstream_rq_total would). At the fold there are no sides any more: the
-// clients' istio_requests_total of the service is asked for, all of it new.
+// milliseconds. Retries are not counted twice (upstream_rq_total would). At the fold there are no sides any more: all is
+// new, counted by the fold's own statPrefix, and before Istio 1.23 by the clients' istio_requests_total.
 //
 // By request the name of the series tells its side. By instance the pod does, through instances.
 func (m Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
@@ -27,12 +27,15 @@ func (m Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, inst
 	if err != nil {
 		return metrics.Query{}, err
 	}
-	if e.By == policy.All {
-		return f.standard(), nil
-	}
 	sites, err := f.sites()
 	if err != nil {
 		return metrics.Query{}, err
+	}
+	if e.By == policy.All && atLeast(s.Mesh.Version, 23) {
+		return f.foldStatistics(sites), nil
+	}
+	if e.By == policy.All {
+		return f.standard(), nil
 	}
 	q, err := f.routeStatistics(sites)
 	q.Codes = f.codes()
@@ -74,6 +77,18 @@ func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
 	q := queryOf(stems)
 	q.FromZero = !slices.ContainsFunc(sites, func(st site) bool { return len(ownPrefixes(st)) > 0 })
 	return q, nil
+}
+
+// foldStatistics asks for the route statistics of the fold's own statPrefix: they are Envoy's own, whatever Telemetry
+// there is, and count every request under the folded policy until the clean-up.
+func (f *finder) foldStatistics(sites []site) metrics.Query {
+	var stems []stem
+	for i := range sites {
+		stems = append(stems, stem{side: metrics.New, before: "envoy_vhost_.+", name: routeStem(names{f.c.Rev}.foldStat(i))})
+	}
+	q := queryOf(stems)
+	q.FromZero, q.Codes = true, f.codes()
+	return q
 }
 
 // codes says what the policies themselves refuse. Route statistics have no response flags, so that the code must do: a
