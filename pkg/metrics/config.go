@@ -40,9 +40,10 @@ type JudgeConfig struct {
 
 	// BakeTolerance is the ratio to the history that the bake tolerates before it looks at the holdback.
 	BakeTolerance float64
-	// FoldErrors and FoldRatio bound the fold, where nothing is left to compare with: a Fail needs an error rate above
-	// both, FoldErrors and FoldRatio times what the old side had during the rollout.
-	FoldErrors, FoldRatio float64
+	// GrossErrors and GrossRatio say what is gross: an error rate above both, GrossErrors and GrossRatio times the old
+	// side's. A step does not advance while its new side is gross, even where a single pod is behind it and the score is
+	// low; and the fold, where nothing is left to compare with, tolerates what is below.
+	GrossErrors, GrossRatio float64
 
 	// Tick is the least time that is scored at once: errors of one sick pod are one observation in it. Scrape is the
 	// source's interval between samples.
@@ -62,7 +63,7 @@ func DefaultJudgeConfig() JudgeConfig {
 		ErrorWeight: 0.5, LatencyWeight: 0.25,
 		Hold: 3, SuspicionMax: 3, PassMargin: 2, PassMarginMax: 10, PassConfidence: 0.95, Clumping: 3,
 		MinRequests: 20, StageMinRequests: 200, StageScore: 400, ShareTolerance: 0.05, ShareErrors: 5,
-		BakeTolerance: 1.5, FoldErrors: 0.05, FoldRatio: 3,
+		BakeTolerance: 1.5, GrossErrors: 0.05, GrossRatio: 3,
 		Tick: 15 * time.Second, Scrape: 15 * time.Second, StaleAfter: 45 * time.Second, Grace: 30 * time.Second,
 		QueryErrors: 4, Steps: 6, PlannedTicks: 240,
 	}

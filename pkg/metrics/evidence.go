@@ -40,10 +40,24 @@ func (m mixture) start(v float64) mixture {
 // once counts y (in [0, 1], with a mean of at most p0 if all is fine) as one observation, whatever the dependence
 // among the requests behind it.
 func (m mixture) once(y, p0 float64) mixture {
-	for j, g := range harms() {
-		m.A[j] = min(scoreCap, m.A[j]*(1+(g-1)*y)/(1+(g-1)*p0))
-	}
+	m.A = times9(m.A, factors(y, p0))
 	return m
+}
+
+// factors are what an observation multiplies the score by, for each multiplier of the odds.
+func factors(y, p0 float64) [9]float64 {
+	out := harms()
+	for j, g := range out {
+		out[j] = (1 + (g-1)*y) / (1 + (g-1)*p0)
+	}
+	return out
+}
+
+func times9(a, f [9]float64) [9]float64 {
+	for j := range a {
+		a[j] = min(scoreCap, a[j]*f[j])
+	}
+	return a
 }
 
 // each counts every one of n events as an observation of its own, x of them on the new side; phi deflates the evidence.
@@ -111,10 +125,11 @@ func (e evidence) start(v float64) evidence {
 
 // once counts one observation of a stratum. The receiver's copies are overwritten: start made them.
 func (e evidence) once(stratum int, y, p0 float64) evidence {
-	e.All = e.All.once(y, p0)
+	f := factors(y, p0)
+	e.All.A = times9(e.All.A, f)
 	for i := range e.Skip {
 		if i != stratum {
-			e.Skip[i] = mixture{A: e.Skip[i]}.once(y, p0).A
+			e.Skip[i] = times9(e.Skip[i], f)
 		}
 	}
 	return e

@@ -72,7 +72,7 @@ func (j FirstJudge) observe(s score, state State, step JudgeStep, tick Tick) (sc
 			s.Latency = chooseBounds(s.Tails, s.Timed, j.Config.LatencyTolerance)
 		}
 	}
-	s = s.noteShare(tick).pend(tick, kept).remember(step.Kind, tick)
+	s = s.noteShare(tick).pend(tick, kept, step.ByInstance).remember(step.Kind, tick)
 	if s.due(tick.To, j.Config.Tick) {
 		s = j.scoreTick(s, step, state.Ticks == 0)
 		state.Ticks++

@@ -13,7 +13,7 @@ import (
 // firstVersion names the first judge and the format of its score.
 const firstVersion = "first/1"
 
-// dealtPods is how many pods of the new side are dealt into strata by order; more are dealt by hash, which is even enough.
+// dealtPods is how many pods of a side are dealt into strata by order; more are dealt by hash, which is even enough.
 const dealtPods = 64
 
 // score is what the first judge remembers of a rollout. Step-wise parts are reset when a step begins.
@@ -27,9 +27,11 @@ type score struct {
 	Timed float64 `json:"timed,omitempty"`
 	Tails []tail  `json:"tails,omitempty"`
 
-	// Pods are hashes of the pods of the new side in the order in which they were dealt into K strata, step-wise.
-	Pods []uint16 `json:"pods,omitempty"`
-	K    int      `json:"k,omitempty"`
+	// Pods are hashes of pods in the order in which they were dealt into K strata, step-wise; by instance only those of
+	// the new side, and Stable are the old side's.
+	Pods   []uint16 `json:"pods,omitempty"`
+	Stable []uint16 `json:"stable,omitempty"`
+	K      int      `json:"k,omitempty"`
 	// Pending are the strata's counts since PendingFrom (Unix milliseconds) that are not scored yet.
 	Pending     []cell `json:"pending,omitempty"`
 	PendingFrom int64  `json:"from,omitempty"`
@@ -124,7 +126,7 @@ func (s score) encode() json.RawMessage {
 
 // beginStep resets what belongs to a step.
 func (s score) beginStep(kind StepKind) score {
-	s.Pods, s.K, s.Pending, s.PendingFrom, s.Shares = nil, 0, nil, 0, [3]float64{}
+	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, [3]float64{}
 	s.Back, s.BackFloor, s.Veto = nil, nil, nil
 	switch kind {
 	case StepStage:
@@ -144,26 +146,46 @@ func (s score) beginStep(kind StepKind) score {
 	return s
 }
 
-// deal gives pods with new traffic their place, sorted by name the first time, later ones at the end.
-func (s score) deal(t Tick) score {
-	s.Pods = slices.Clone(s.Pods)
+// deal gives pods their stratum, sorted by name the first time, later ones at the end. By request every pod has both
+// sides and goes with both of its halves. By instance the two sides are dealt apart, so that every stratum has both;
+// there are no more strata than the smaller side has pods.
+func (s score) deal(t Tick, byInstance bool) score {
+	s.Pods, s.Stable = slices.Clone(s.Pods), slices.Clone(s.Stable)
 	for _, pod := range slices.Sorted(maps.Keys(t.Pods)) {
-		if t.Pods[pod][New].Requests > 0 && len(s.Pods) < dealtPods && !slices.Contains(s.Pods, podHash(pod)) {
-			s.Pods = append(s.Pods, podHash(pod))
+		switch hash := podHash(pod); {
+		case t.Pods[pod][New].Requests > 0 || !byInstance:
+			s.Pods = dealOne(s.Pods, hash)
+		case t.Pods[pod][Old].Requests > 0:
+			s.Stable = dealOne(s.Stable, hash)
 		}
 	}
 	if s.K == 0 {
 		s.K = min(maxStrata, len(s.Pods))
+		if byInstance {
+			s.K = min(s.K, len(s.Stable))
+		}
 	}
 	return s
 }
 
-// stratum is where a pod's counts go; both sides of one pod go together.
-func (s score) stratum(pod string) int {
-	if i := slices.Index(s.Pods, podHash(pod)); i >= 0 {
-		return i % s.K
+func dealOne(dealt []uint16, hash uint16) []uint16 {
+	if len(dealt) >= dealtPods || slices.Contains(dealt, hash) {
+		return dealt
 	}
-	return int(podHash(pod)) % max(1, s.K)
+	return append(dealt, hash)
+}
+
+// stratum is where a pod's counts go.
+func (s score) stratum(pod string) int {
+	hash := podHash(pod)
+	place := slices.Index(s.Pods, hash)
+	if place < 0 {
+		place = slices.Index(s.Stable, hash)
+	}
+	if place < 0 {
+		place = int(hash)
+	}
+	return place % max(1, s.K)
 }
 
 func podHash(pod string) uint16 {
@@ -174,8 +196,8 @@ func podHash(pod string) uint16 {
 }
 
 // pend adds a tick to the counts that wait for the next scoring; kept is the factor on refused requests.
-func (s score) pend(t Tick, kept float64) score {
-	s = s.deal(t)
+func (s score) pend(t Tick, kept float64, byInstance bool) score {
+	s = s.deal(t, byInstance)
 	cells := make([]cell, max(1, s.K))
 	copy(cells, s.Pending)
 	for pod, sides := range t.Pods {

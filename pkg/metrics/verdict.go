@@ -109,10 +109,10 @@ func (l look) sharedIncident() bool {
 // Nothing known of the old policy: 5 %.
 func (j FirstJudge) historyLimit(s score, kind StepKind) float64 {
 	if s.BaseN <= 0 {
-		return j.Config.FoldErrors
+		return j.Config.GrossErrors
 	}
 	if kind == StepFold {
-		return min(1, max(j.Config.FoldErrors, j.Config.FoldRatio*s.BaseX/s.BaseN))
+		return min(1, max(j.Config.GrossErrors, j.Config.GrossRatio*s.BaseX/s.BaseN))
 	}
 	phi := j.Config.Clumping
 	upper := (s.BaseX + 3.1*math.Sqrt(phi*s.BaseX) + 5*phi) / s.BaseN
@@ -176,9 +176,17 @@ func (l look) waits(sides ...Side) (Verdict, string, bool) {
 
 func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 
+// gross tells that the new side's errors are beyond what anybody would call no sign of harm. It holds, it never fails.
+func (l look) gross() bool {
+	c, s := l.fresh.New, l.fresh.Old
+	allowed := c.Refused * min(1, l.c.AllowRefused*c.Requests/max(1, c.Refused))
+	x := c.Errors - allowed
+	return c.Requests > 0 && x > l.c.GrossErrors*c.Requests && x*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.Requests
+}
+
 // suspicion keeps a step where it is while the score is high but no proof; Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
-	if l.total() < l.c.Hold {
+	if l.total() < l.c.Hold && !l.gross() {
 		return Wait, "", false
 	}
 	text := fmt.Sprintf("suspicious (score %.3g of %.0f): %s", l.total(), l.limit(), l.comparison())
@@ -226,7 +234,7 @@ func (l look) lastSteps() (Verdict, string) {
 	switch {
 	case l.sharedIncident():
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
-	case l.step.Kind == StepFold:
+	case l.step.Kind == StepFold || l.gross():
 		if verdict, reason, ok := l.suspicion(); ok {
 			return verdict, reason
 		}
