@@ -13,6 +13,9 @@ import (
 
 // proofText is "6/6 proxies in 0.4 s", with the proxies that are missing or refuse.
 func proofText(p rollout.Proof) string {
+	if p.Concerned == 0 && len(p.Rejected) == 0 {
+		return "no proxy is concerned"
+	}
 	text := fmt.Sprintf("%s/%s proxies in %s", thousands(float64(p.Confirmed)), thousands(float64(p.Concerned)), span(p.Took))
 	if p.Unconcerned > 0 {
 		text += fmt.Sprintf(" (%s cannot see the host)", thousands(float64(p.Unconcerned)))
