@@ -11,6 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// maxFaults is the number of faults after which a file is not read on: it is probably no policy at all.
+const maxFaults = 1000
+
 // decoder fills a document from its YAML tree. Every fault is written down with its place and the walk goes on, so that
 // one run names all of them.
 type decoder struct {
@@ -27,10 +30,16 @@ func (d *decoder) fail(code, path, message, hint string) {
 }
 
 func (d *decoder) failAt(line int, code, path, message, hint string) {
+	if d.full() {
+		return
+	}
 	d.errs = append(d.errs, LoadError{
 		File: d.source.File, Line: line, Policy: d.key, Field: path, Code: code, Message: message, Hint: hint,
 	})
 }
+
+// full tells that more faults would help nobody.
+func (d *decoder) full() bool { return len(d.errs) >= maxFaults }
 
 // mark notes the line of a field.
 func (d *decoder) mark(path string, n *yaml.Node) { d.source.Lines[path] = d.before + n.Line }
@@ -55,8 +64,8 @@ func isUnder(path, other string) bool {
 // value decodes a node into v by the type of v.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, r rules) {
 	switch {
-	case n.Kind == yaml.AliasNode:
-		return // said already, for the whole document
+	case n.Kind == yaml.AliasNode, d.full():
+		return // an alias is said already, for the whole document
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
 		d.fail(CodeType, path, "has no value", "write a value, {} for an empty object, or remove the line")
 	case v.Kind() == reflect.Pointer:
@@ -207,7 +216,7 @@ func (d *decoder) stringMap(n *yaml.Node, v reflect.Value, path string, r rules)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := path + "[" + pathPart(key) + "]"
-		if d.twice(seen, key, at) {
+		if d.full() || d.twice(seen, key, at) {
 			continue
 		}
 		d.mark(at, key)

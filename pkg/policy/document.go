@@ -25,11 +25,17 @@ func decodeFile(file string, data []byte, namespace string) ([]document, Errors)
 		return nil, errs
 	}
 	var docs []document
+	found := 0
 	for _, part := range split(data) {
 		nodes, err := parse(file, part)
 		errs = append(errs, err...)
 		for _, n := range nodes {
-			docs = append(docs, decodeDocument(file, part.before, n, namespace))
+			d := decodeDocument(file, part.before, n, namespace)
+			docs, found = append(docs, d), found+len(d.errs)
+		}
+		if found+len(errs) >= maxFaults {
+			return docs, append(errs, LoadError{File: file, Line: part.before + 1, Code: CodeRead,
+				Message: fmt.Sprintf("%d faults or more: the rest of the file is not read", maxFaults), Hint: "mend these first"})
 		}
 	}
 	if len(docs) == 0 && len(errs) == 0 {

@@ -147,3 +147,21 @@ func TestFileFaults(t *testing.T) {
 		})
 	}
 }
+
+func TestFaultsHaveAnEnd(t *testing.T) {
+	for name, text := range map[string]string{
+		"in one document":   spec("Retry", "{target: {service: a}, attempts: 1, on: ["+strings.Repeat("x,", 100_000)+"]}"),
+		"in many documents": strings.Repeat("---\na: 1\n", 10_000),
+		"of one key":        spec("RateLimit", "{target: {workload: {labels: {"+strings.Repeat("a,", 100_000)+"}}}}"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := loadText(text)
+			if got := strings.Count(faults(t, err), "\n") + 1; got != 1001 {
+				t.Errorf("%d faults", got)
+			}
+			if !strings.Contains(err.Error(), "MP101: 1000 faults or more: the rest of the file is not read; mend these first") {
+				t.Error("the end is not told")
+			}
+		})
+	}
+}
