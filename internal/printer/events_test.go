@@ -71,6 +71,7 @@ func succeeding() []rollout.Event {
 		rollout.StepStarted{Head: head(8 * time.Minute), Index: 4, Steps: 6, Name: "bake", Exposure: byRequest(0.95), Asked: "asked 95 %, 5 % held back"},
 		rollout.Warned{Head: head(9 * time.Minute), Text: "metrics are 40 s old"},
 		rollout.StepStarted{Head: head(14 * time.Minute), Index: 5, Steps: 6, Name: "fold", Exposure: policy.Exposure{Mode: policy.Enforce, By: policy.All}},
+		rollout.StepPassed{Head: head(15 * time.Minute), Step: "clean-up", Judgement: metrics.Judgement{Reason: "cleaned up"}},
 		rollout.Ended{Head: head(15 * time.Minute), Phase: rollout.Succeeded, Reason: "every step passed", Took: 15 * time.Minute},
 	}
 }
@@ -100,6 +101,7 @@ func stopping() []rollout.Event {
 	refused := proof(1, 6, 200*time.Millisecond)
 	refused.Rejected = []rollout.Rejection{{Proxy: "shop/web-1", Message: "route: bad\n\x1b[31mregex"}}
 	return []rollout.Event{
+		rollout.PausedEvent{Head: head(0), Reason: "paused by a person", Exposed: "nothing"},
 		rollout.StepStarted{Head: head(0), Index: 1, Steps: 6, Name: "1 %", Exposure: byRequest(0.01)},
 		rollout.PausedEvent{Head: head(time.Second), Reason: "no verdict after 10 min", Exposed: "1 % of requests", Next: "meshpol rollout promote cart-timeout -n shop"},
 		rollout.TakingBack{Head: head(2 * time.Second), Cause: rollout.CausePerson, Reason: "abort by anna"},

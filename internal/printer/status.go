@@ -161,7 +161,7 @@ func (p *Printer) resultText(r rollout.StepResult) string {
 	if r.Confirmed == 0 {
 		parts = parts[:1]
 	}
-	if !tellsNumbers(r.Judgement.Reason) {
+	if !tellsNumbers(r.Judgement.Reason) && r.Judgement.Verdict != "" {
 		parts = append(parts, judgementText(r.Judgement))
 	}
 	return strings.Join(append(parts, p.styles.verdictText(r.Judgement)), " · ")

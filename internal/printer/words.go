@@ -61,7 +61,8 @@ func ofText(c metrics.Counts) string {
 
 // judgement is the numbers and the verdict with its reason; the numbers only once, where the reason has them too.
 func (t *textLines) judgement(j metrics.Judgement) []string {
-	if tellsNumbers(j.Reason) {
+	unjudged := j.Verdict == "" && j.New.Requests+j.Old.Requests == 0
+	if unjudged || tellsNumbers(j.Reason) {
 		return []string{t.styles.verdictText(j)}
 	}
 	return []string{judgementText(j), t.styles.verdictText(j)}
@@ -74,6 +75,8 @@ func tellsNumbers(reason string) bool { return strings.Contains(reason, " reques
 func (s styles) verdictText(j metrics.Judgement) string {
 	word, reason := string(j.Verdict), j.Reason
 	switch j.Verdict {
+	case "":
+		return orElse(oneLine(reason), "not judged")
 	case metrics.Wait:
 		word, reason = "waiting", strings.TrimPrefix(reason, "waiting: ")
 	case metrics.NoData:
@@ -183,6 +186,13 @@ func nextCommand(p rollout.Phase, h rollout.Head) string {
 	return "meshpol rollout resume " + name
 }
 
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
 // because is ": reason", or nothing.
 func because(reason string) string {
 	if reason == "" {
@@ -196,6 +206,8 @@ func newPolicyFor(exposed string) string {
 	switch {
 	case exposed == "":
 		return "not known"
+	case exposed == "nothing":
+		return "the old policy"
 	case strings.HasPrefix(exposed, "staged"):
 		return "the old policy (" + oneLine(exposed) + ")"
 	}
