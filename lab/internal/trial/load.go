@@ -1,0 +1,73 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/meshpol/meshpol/lab/internal/referee"
+	"github.com/meshpol/meshpol/lab/internal/shop/app"
+	"github.com/meshpol/meshpol/lab/internal/shop/fleet"
+	"github.com/meshpol/meshpol/lab/internal/shop/jsonhttp"
+	"github.com/meshpol/meshpol/lab/internal/shop/loadgen"
+)
+
+// Load is a run of the load generator over the client pods.
+type Load struct {
+	lab  *Lab
+	pods []fleet.Pod
+}
+
+// StartLoad divides a rate over the client pods (web and mobile) and returns when all of them send.
+func (l *Lab) StartLoad(ctx context.Context, rps float64, duration time.Duration) (*Load, error) {
+	pods, err := fleet.Pods(ctx, l.Kubeconfig, []string{"web", "mobile"})
+	if err != nil {
+		return nil, err
+	}
+	spec := map[string]any{
+		"rps": rps / float64(len(pods)), "duration": jsonhttp.Duration(duration), "requestIDs": loadgen.ClientIDs,
+		"timeout": jsonhttp.Duration(10 * time.Second), "paths": []string{"/checkout", "/list"},
+	}
+	load := &Load{lab: l, pods: pods}
+	_, err = fleet.Each(pods, func(p fleet.Pod) (struct{}, error) {
+		return struct{}{}, l.shop.Call(ctx, p, http.MethodPost, "/load", spec, nil)
+	})
+	if err != nil {
+		load.Stop(ctx)
+		return nil, fmt.Errorf("starting the load: %w", err)
+	}
+	return load, nil
+}
+
+// Stop ends the run; the records stay until the next one.
+func (g *Load) Stop(ctx context.Context) {
+	_, _ = fleet.Each(g.pods, func(p fleet.Pod) (struct{}, error) {
+		return struct{}{}, g.lab.shop.Call(ctx, p, http.MethodDelete, "/load", nil, nil)
+	})
+}
+
+// Records is everything the clients saw so far.
+func (g *Load) Records(ctx context.Context) (referee.Log, error) {
+	batches, err := fleet.Each(g.pods, func(p fleet.Pod) (referee.Batch, error) { return g.lab.shop.Records(ctx, p, 0) })
+	if err != nil {
+		return referee.Log{}, err
+	}
+	return referee.Merge(batches...)
+}
+
+// Behave sets how all pods of some apps answer; no rules: as usual.
+func (l *Lab) Behave(ctx context.Context, apps []string, rules []app.Rule) error {
+	pods, err := fleet.Pods(ctx, l.Kubeconfig, apps)
+	if err != nil {
+		return err
+	}
+	method, body := http.MethodPut, any(rules)
+	if len(rules) == 0 {
+		method, body = http.MethodDelete, nil
+	}
+	_, err = fleet.Each(pods, func(p fleet.Pod) (struct{}, error) {
+		return struct{}{}, l.shop.Call(ctx, p, method, "/behaviour", body, nil)
+	})
+	return err
+}
