@@ -14,6 +14,9 @@ func (p *Printer) Problem(err error, next ...string) {
 		return
 	}
 	var out lines
+	if p.opts.Live {
+		out.WriteString(clearLine) // a line of events may stand there unfinished
+	}
 	out.add("%s %s", p.styles.paint(p.styles.bad, "error:"), oneLine(err.Error()))
 	for _, d := range details(err) {
 		out.add("  %s", oneLine(d))

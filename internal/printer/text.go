@@ -14,6 +14,12 @@ import (
 // themselves: often enough to see life, seldom enough to read the log of a bake.
 const waitEvery = time.Minute
 
+// usualWidth is the width of a terminal that does not tell its own.
+const usualWidth = 80
+
+// clearLine goes back to the start of the terminal's line and empties it.
+const clearLine = "\r\x1b[2K"
+
 // The labels of event lines.
 const (
 	labelStart    = "start"
@@ -254,13 +260,17 @@ func (t *textLines) line(r *run, label, text string) {
 // pass writes a line that the next one overwrites; it is cut to the terminal's width, else it could not be.
 func (t *textLines) pass(text string) {
 	t.clear()
-	_, _ = io.WriteString(t.out, cut(text, max(t.opts.Width, 40)))
+	width := t.opts.Width
+	if width <= 0 {
+		width = usualWidth
+	}
+	_, _ = io.WriteString(t.out, cut(text, width))
 	t.passing = true
 }
 
 func (t *textLines) clear() {
 	if t.passing {
-		_, _ = io.WriteString(t.out, "\r\x1b[2K")
+		_, _ = io.WriteString(t.out, clearLine)
 		t.passing = false
 	}
 }
