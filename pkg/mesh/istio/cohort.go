@@ -2,6 +2,7 @@ package istio
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/meshpol/meshpol/pkg/policy"
@@ -103,9 +104,26 @@ func tails(suffixes []string) []string {
 	return out
 }
 
+// class is a character class of hex digits, runs of three and more as ranges.
 func class(digits string) string {
 	if len(digits) < 2 {
 		return digits
 	}
-	return "[" + digits + "]"
+	sorted := []byte(digits)
+	slices.Sort(sorted)
+	var b strings.Builder
+	for i := 0; i < len(sorted); {
+		j := i
+		for j+1 < len(sorted) && sorted[j+1] == sorted[j]+1 {
+			j++
+		}
+		if j-i < 2 {
+			j = i
+			b.WriteByte(sorted[i])
+		} else {
+			b.WriteString(string(sorted[i]) + "-" + string(sorted[j]))
+		}
+		i = j + 1
+	}
+	return "[" + b.String() + "]"
 }

@@ -12,6 +12,7 @@ type folder struct {
 	f     *finder
 	names names
 	used  map[string]bool
+	twins int
 }
 
 // stages are the writes of one VirtualService. There are two: the final content with a statPrefix, which proves it at
@@ -74,7 +75,11 @@ func (d *folder) entry(h hit, e tree, proof string) []tree {
 	var out []tree
 	for _, pt := range h.parts {
 		if !routed(pt.rules) {
-			continue // a narrowed circuit breaker leaves no entry of its own
+			// A narrowed circuit breaker leaves no entry of its own; until the clean-up one counts its requests.
+			if proof != "" {
+				out = append(out, d.counting(pt, e, proof))
+			}
+			continue
 		}
 		extra := applyRoute(narrowedEntry(e, pt), pt.rules)
 		extra["name"] = d.plainName(pt.rules)
@@ -85,6 +90,15 @@ func (d *folder) entry(h hit, e tree, proof string) []tree {
 		return append(out, copyTree(e))
 	}
 	return append(out, proved(applyRoute(e, h.whole), proof))
+}
+
+// counting is an entry like the original that takes a part's requests and counts them.
+func (d *folder) counting(pt part, e tree, proof string) tree {
+	out := narrowedEntry(e, pt)
+	out["name"] = d.names.twin(d.twins)
+	out["match"] = list(withStat(pt.matches, proof, true))
+	d.twins++
+	return out
 }
 
 // plainName names an entry of its own after the policy that needs it.

@@ -52,6 +52,9 @@ func firstKey(c policy.Change) policy.Key {
 	return c.Policies[0].Key
 }
 
+// anyHost is how the names of route statistics begin, whatever the virtual host.
+const anyHost = "envoy_vhost_.+"
+
 // stem is the part of a metric's name that tells a side, with a regular expression for what stands before it.
 type stem struct {
 	side   metrics.Side
@@ -61,7 +64,6 @@ type stem struct {
 
 func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
 	n := names{f.c.Rev}
-	const anyHost = "envoy_vhost_.+"
 	stems := []stem{{side: metrics.New, before: anyHost, name: routeStem(n.newStat())}}
 	for i, st := range sites {
 		stems = append(stems, stem{side: metrics.Old, before: anyHost, name: routeStem(n.oldStat(i))})
@@ -69,25 +71,40 @@ func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
 			if err := f.collides(st, p); err != nil {
 				return metrics.Query{}, err
 			}
-			for _, h := range texts(field(spec(st.base), "hosts")) {
-				stems = append(stems, stem{side: metrics.Old, before: "envoy_vhost_" + f.vhost(h, st) + "_[0-9]+", name: routeStem(p)})
-			}
 		}
+		stems = append(stems, f.ownStems(st, metrics.Old)...)
 	}
 	q := queryOf(stems)
-	q.FromZero = !slices.ContainsFunc(sites, func(st site) bool { return len(ownPrefixes(st)) > 0 })
+	q.FromZero = fromZero(sites)
 	return q, nil
+}
+
+// ownStems are the statistics of the user's own statPrefixes, which concerned entries keep.
+func (f *finder) ownStems(st site, side metrics.Side) []stem {
+	var out []stem
+	for _, p := range ownPrefixes(st) {
+		for _, h := range texts(field(spec(st.base), "hosts")) {
+			out = append(out, stem{side: side, before: "envoy_vhost_" + f.vhost(h, st) + "_[0-9]+", name: routeStem(p)})
+		}
+	}
+	return out
+}
+
+// fromZero tells whether all series of the sites are born with the run.
+func fromZero(sites []site) bool {
+	return !slices.ContainsFunc(sites, func(st site) bool { return len(ownPrefixes(st)) > 0 })
 }
 
 // foldStatistics asks for the route statistics of the fold's own statPrefix: they are Envoy's own, whatever Telemetry
 // there is, and count every request under the folded policy until the clean-up.
 func (f *finder) foldStatistics(sites []site) metrics.Query {
 	var stems []stem
-	for i := range sites {
-		stems = append(stems, stem{side: metrics.New, before: "envoy_vhost_.+", name: routeStem(names{f.c.Rev}.foldStat(i))})
+	for i, st := range sites {
+		stems = append(stems, stem{side: metrics.New, before: anyHost, name: routeStem(names{f.c.Rev}.foldStat(i))})
+		stems = append(stems, f.ownStems(st, metrics.New)...)
 	}
 	q := queryOf(stems)
-	q.FromZero, q.Codes = true, f.codes()
+	q.FromZero, q.Codes = fromZero(sites), f.codes()
 	return q
 }
 

@@ -213,9 +213,13 @@ func (p *splitter) join(st site, m tree, c condition) (tree, bool, error) {
 	if !splitsByPod(st, out) {
 		return nil, false, nil
 	}
-	// Istio ignores sourceLabels in a match that lists gateways. Without the list the match also holds for the
-	// gateways of the VirtualService, whose pods do not bear the label.
-	delete(out, "gateways")
+	if out["gateways"] != nil {
+		// Istio ignores what a match says of its source where it lists gateways. Without the list the match also holds
+		// for the gateways of the VirtualService, whose pods do not bear the label.
+		for _, k := range []string{"gateways", "sourceLabels", "sourceNamespace"} {
+			delete(out, k)
+		}
+	}
 	labels := child(out, "sourceLabels")
 	for k, v := range c.source {
 		if old, ok := labels[k]; ok && text(old) != v {
