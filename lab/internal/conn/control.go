@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -110,6 +111,10 @@ func (c *Control) do(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, err
 	}
 	resp, err := c.client.Do(req)
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return nil, wrapped.Err // its URL says nothing to people
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking lab %q: %w", c.lab.Name, err)
 	}

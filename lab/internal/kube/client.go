@@ -12,13 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 )
 
 // Options say how to reach the API server.
@@ -79,12 +77,6 @@ func restClient(config *rest.Config, gv schema.GroupVersion, path string) (*rest
 // Ready returns nil when the API server says that it is ready.
 func (c *Client) Ready(ctx context.Context) error {
 	return c.any.Get().AbsPath("/readyz").Do(ctx).Error()
-}
-
-// Informer watches all objects of one core resource, such as pods.
-func (c *Client) Informer(resource string, example runtime.Object) cache.SharedIndexInformer {
-	lw := cache.NewListWatchFromClient(c.core, resource, metav1.NamespaceAll, fields.Everything())
-	return cache.NewSharedIndexInformer(lw, example, 0, cache.Indexers{})
 }
 
 // RegisterNode creates the node, with its status; one that exists is left alone.

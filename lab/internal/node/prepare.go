@@ -87,6 +87,9 @@ func (c *container) commandLine(name string, env []string) []string {
 		}
 	}
 	args = append(args, c.spec.Args...)
+	if c.spec.Name == sidecarName && len(args) == 1 {
+		args = append(args, "proxy", "sidecar")
+	}
 	for i := range args {
 		args[i] = expand(args[i], env)
 	}

@@ -59,7 +59,7 @@ func (s *Supervisor) controlPart(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		switch r.PathValue("verb") {
 		case "start":
-			err = part.start(r.Context(), s.life)
+			err = s.startPart(r.Context(), part)
 		case "stop":
 			err = part.stop(r.Context())
 		default:
@@ -69,6 +69,28 @@ func (s *Supervisor) controlPart(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 	}
+}
+
+// startPart starts a part. The controllers begin anew with the API server, as they do in a real cluster when they
+// lose their lease; otherwise their pauses between attempts, by then half a minute long, would go on.
+func (s *Supervisor) startPart(ctx context.Context, p startStopper) error {
+	if err := p.start(ctx, s.life); err != nil {
+		return err
+	}
+	if started, ok := p.(*part); !ok || started.name != apiserver {
+		return nil
+	}
+	controllers, err := s.find(controllerManager)
+	if err != nil {
+		return err
+	}
+	if c, ok := controllers.(*part); !ok || !c.running() {
+		return nil
+	}
+	if err := controllers.stop(ctx); err != nil {
+		return err
+	}
+	return controllers.start(ctx, s.life)
 }
 
 func (s *Supervisor) find(name string) (startStopper, error) {

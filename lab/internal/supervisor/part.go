@@ -81,6 +81,12 @@ func (p *part) stop(context.Context) error {
 	return nil
 }
 
+func (p *part) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.process != nil
+}
+
 // keep starts the process again whenever it ends, until ctx does.
 func (p *part) keep(ctx context.Context, done chan<- struct{}) {
 	defer close(done)

@@ -14,6 +14,13 @@ import (
 	"github.com/meshpol/meshpol/lab/internal/process"
 )
 
+// Names of the control plane's parts.
+const (
+	etcd              = "etcd"
+	apiserver         = "apiserver"
+	controllerManager = "controllers"
+)
+
 // controllers are the parts of the controller manager that the lab needs.
 const controllers = "deployment-controller,replicaset-controller,statefulset-controller,daemonset-controller," +
 	"endpointslice-controller,endpoints-controller,serviceaccount-controller,namespace-controller," +
@@ -22,9 +29,9 @@ const controllers = "deployment-controller,replicaset-controller,statefulset-con
 
 func (s *Supervisor) planeParts() []*part {
 	return []*part{
-		s.planePart("etcd", s.etcdArgs(), s.askHTTP("http://127.0.0.1:2379/health")),
-		s.planePart("apiserver", s.apiserverArgs(), func(ctx context.Context) error { return s.client.Ready(ctx) }),
-		s.planePart("controllers", s.controllerArgs(), func(ctx context.Context) error {
+		s.planePart(etcd, s.etcdArgs(), s.askHTTP("http://127.0.0.1:2379/health")),
+		s.planePart(apiserver, s.apiserverArgs(), func(ctx context.Context) error { return s.client.Ready(ctx) }),
+		s.planePart(controllerManager, s.controllerArgs(), func(ctx context.Context) error {
 			c, err := s.network.Dial(ctx, "127.0.0.1:10257")
 			if err != nil {
 				return err
