@@ -30,12 +30,12 @@ func (f *finder) hits(st *site, entries []tree) error {
 	return nil
 }
 
-// unreached leaves out what earlier entries take already, such as the entry that the fold of an earlier version of the
-// policy left.
+// unreached leaves out matches that earlier entries take already, such as the entry that the fold of an earlier version
+// of the policy left.
 func unreached(parts []part, earlier []tree) []part {
 	taken := func(m tree) bool {
 		return slices.ContainsFunc(earlier, func(e tree) bool {
-			return slices.ContainsFunc(matchesOf(e), func(x tree) bool { return same(condensed(x), condensed(m)) })
+			return slices.ContainsFunc(matchesOf(e), func(x tree) bool { return covers(x, m) })
 		})
 	}
 	var out []part
@@ -45,14 +45,6 @@ func unreached(parts []part, earlier []tree) []part {
 			out = append(out, p)
 		}
 	}
-	return out
-}
-
-// condensed is a match without what does not decide which requests it takes.
-func condensed(m tree) tree {
-	out := copyTree(m)
-	delete(out, "name")
-	delete(out, "statPrefix")
 	return out
 }
 

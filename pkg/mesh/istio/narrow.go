@@ -184,3 +184,37 @@ func disjointPaths(a, b tree) bool {
 	}
 	return false
 }
+
+// covers tells whether a match can be shown to take every request that another one takes.
+func covers(wide, m tree) bool {
+	for k, v := range wide {
+		switch k {
+		case "name", "statPrefix":
+		case "uri":
+			if (m["ignoreUriCase"] != nil && !same(v, m[k])) || !coversPath(asTree(v), asTree(m["uri"])) {
+				return false
+			}
+		default:
+			if !same(v, m[k]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func coversPath(wide, uri tree) bool {
+	if same(wide, uri) {
+		return true
+	}
+	prefix, ok := wide["prefix"]
+	if !ok {
+		return false
+	}
+	for _, k := range []string{"exact", "prefix"} {
+		if v, ok := uri[k]; ok {
+			return strings.HasPrefix(text(v), text(prefix))
+		}
+	}
+	return text(prefix) == "/"
+}

@@ -29,6 +29,10 @@ func (f *finder) ownHost(sites []site) ([]site, error) {
 		}
 	}
 	public := func(h holder) bool { return h.seen.all }
+	if i := slices.IndexFunc(exact, func(h holder) bool { return h.vs.GetNamespace() == f.host.namespace }); i >= 0 && !exact[i].seen.all {
+		f.notes = append(f.notes, note(noteOutsideVS, "clients in namespaces that "+where(exact[i].vs)+" is not exported to never get the policy"))
+		return nil, nil
+	}
 	if slices.ContainsFunc(exact, public) {
 		return nil, nil
 	}

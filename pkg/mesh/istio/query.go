@@ -82,8 +82,12 @@ func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
 // ownStems are the statistics of the user's own statPrefixes, which concerned entries keep.
 func (f *finder) ownStems(st site, side metrics.Side) []stem {
 	var out []stem
+	hosts := texts(field(spec(st.base), "hosts"))
 	for _, p := range ownPrefixes(st) {
-		for _, h := range texts(field(spec(st.base), "hosts")) {
+		if len(hosts) == 0 { // a delegate has its root's
+			out = append(out, stem{side: side, before: anyHost, name: routeStem(p)})
+		}
+		for _, h := range hosts {
 			out = append(out, stem{side: side, before: "envoy_vhost_" + f.vhost(h, st) + "_[0-9]+", name: routeStem(p)})
 		}
 	}

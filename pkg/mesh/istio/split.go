@@ -120,7 +120,7 @@ func (p *splitter) part(index int, st site, pt part, e tree, did *placed) ([]tre
 }
 
 func (p *splitter) holdBack(st site, e tree) {
-	p.heldBack = append(p.heldBack, where(st.base)+" "+entryName(e)+": requests through gateways cannot be split by client pod")
+	p.heldBack = append(p.heldBack, where(st.base)+" "+entryName(e)+": what gateways take, or a root's match that lists gateways, cannot be split by client pod")
 }
 
 func (p *splitter) number() int {

@@ -167,4 +167,6 @@ func byInstance(mode policy.Mode) policy.Exposure {
 	return policy.Exposure{Mode: mode, By: policy.ByInstance, Share: 0.5}
 }
 
-func everybody() policy.Exposure { return policy.Exposure{Mode: policy.Enforce, By: policy.All, Share: 1} }
+func everybody() policy.Exposure {
+	return policy.Exposure{Mode: policy.Enforce, By: policy.All, Share: 1}
+}
