@@ -15,6 +15,7 @@ import (
 	"github.com/meshpol/meshpol/lab/internal/conn"
 	"github.com/meshpol/meshpol/lab/internal/container"
 	"github.com/meshpol/meshpol/lab/internal/node"
+	"github.com/meshpol/meshpol/lab/internal/shop"
 	"github.com/meshpol/meshpol/lab/internal/state"
 	"github.com/meshpol/meshpol/lab/internal/supervisor"
 )
@@ -47,7 +48,7 @@ func New(out, err io.Writer) *cobra.Command {
 	root.SetErr(err)
 	root.PersistentFlags().StringVar(&a.name, "name", state.DefaultName, "name of the lab; several can run side by side")
 	root.AddCommand(a.newUp(), a.newDown(), a.newStatus(), a.newKubeconfig(), a.newLogs(), a.newExec(),
-		a.newStop(), a.newStart(), a.newSupervise(), newContainerInit(), newContainerEnter())
+		a.newStop(), a.newStart(), shop.LoadCmd(), shop.BehaveCmd(), a.newSupervise(), newContainerInit(), newContainerEnter())
 	return root
 }
 
