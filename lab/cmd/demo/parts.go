@@ -9,7 +9,6 @@ import (
 	"github.com/meshpol/meshpol/lab/internal/trial"
 )
 
-
 // shortTimes makes steps last seconds instead of minutes, so that the demo ends soon.
 func shortTimes() []string {
 	return []string{"--step0-min", "8s", "--step0-max", "40s", "--step-min", "8s", "--step-max", "40s", "--bake", "8s", "--fold-watch", "6s", "--tick", "5s"}

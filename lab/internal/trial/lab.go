@@ -130,7 +130,7 @@ func (l *Lab) Clear(ctx context.Context) error {
 	if err := l.deleteOurs(ctx); err != nil {
 		return err
 	}
-	return l.Behave(ctx, []string{"web", "mobile", "cart", "user-service-v1", "user-service-v2"}, nil)
+	return l.Behave(ctx, []string{"web", "mobile", "cart", "user-service"}, nil)
 }
 
 func (l *Lab) deleteOurs(ctx context.Context) error {
