@@ -204,7 +204,7 @@ func ejectsLessThanOne(f Facts) []Finding {
 		if d == nil || d.MaxEjectionPercent == nil || *d.MaxEjectionPercent == 0 || o.Spec.Target.Service == "" {
 			return nil
 		}
-		n := len(servers(f.Snapshot, p))
+		n := len(f.cluster.servers[p.Target()])
 		share := float64(*d.MaxEjectionPercent)
 		return when(n > 0 && share*float64(n) < 100, about(p, "spec.outlierDetection.maxEjectionPercent",
 			fmt.Sprintf("%g %% of %d endpoints is less than one: no endpoint is ejected by recent proxies", share, n),

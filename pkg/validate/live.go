@@ -11,69 +11,15 @@ import (
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 )
 
-// rolloutMark is the annotation that every object touched by a live rollout bears.
-const rolloutMark = "meshpol.io/rollout"
-
 // eachLive asks one question of every policy with the cluster at hand.
-func eachLive(question func(*policy.Snapshot, policy.Policy) []Finding) func(Facts) []Finding {
+func eachLive(question func(*cluster, policy.Policy) []Finding) func(Facts) []Finding {
 	return func(f Facts) []Finding {
 		var out []Finding
 		for _, p := range f.Set.Policies {
-			out = append(out, question(f.Snapshot, p)...)
+			out = append(out, question(f.cluster, p)...)
 		}
 		return out
 	}
-}
-
-// service is the policy's Service; nil where it has another target or the Service is not there.
-func service(s *policy.Snapshot, p policy.Policy) *unstructured.Unstructured {
-	name := p.Object.PolicyTarget().Service
-	if name == "" {
-		return nil
-	}
-	return s.Object("Service", p.Namespace, name)
-}
-
-func noService(s *policy.Snapshot, p policy.Policy) []Finding {
-	name := p.Object.PolicyTarget().Service
-	return when(name != "" && service(s, p) == nil, about(p, "spec.target.service",
-		fmt.Sprintf("there is no Service %s/%s in the cluster", p.Namespace, name), "check the name and the namespace, or deploy the Service first"))
-}
-
-// servers are the pods behind a policy's service or workload, those that are going away left out.
-func servers(s *policy.Snapshot, p policy.Policy) []policy.Pod {
-	t := p.Object.PolicyTarget()
-	if t.Workload != nil {
-		return podsWith(s, p.Namespace, t.Workload.Labels)
-	}
-	svc := service(s, p)
-	if svc == nil {
-		return nil
-	}
-	selector, _, err := unstructured.NestedStringMap(svc.Object, "spec", "selector")
-	if err != nil || len(selector) == 0 {
-		return nil
-	}
-	return podsWith(s, p.Namespace, selector)
-}
-
-func podsWith(s *policy.Snapshot, namespace string, labels map[string]string) []policy.Pod {
-	var out []policy.Pod
-	for _, pod := range s.Pods {
-		if pod.Namespace == namespace && !pod.Terminating && hasLabels(pod, labels) {
-			out = append(out, pod)
-		}
-	}
-	return out
-}
-
-func hasLabels(pod policy.Pod, labels map[string]string) bool {
-	for k, v := range labels {
-		if pod.Labels[k] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // actsOnServers tells whether a policy acts in the proxies of its target.
@@ -85,16 +31,6 @@ func actsOnServers(p policy.Policy) bool {
 	return k.Side == policy.ServerSide
 }
 
-func withProxy(pods []policy.Pod) int {
-	n := 0
-	for _, pod := range pods {
-		if pod.Proxy {
-			n++
-		}
-	}
-	return n
-}
-
 // targetField is the path of the target that is set.
 func targetField(p policy.Policy) string {
 	if p.Object.PolicyTarget().Workload != nil {
@@ -103,33 +39,39 @@ func targetField(p policy.Policy) string {
 	return "spec.target.service"
 }
 
-func noServerProxy(s *policy.Snapshot, p policy.Policy) []Finding {
-	pods := servers(s, p)
+func noService(c *cluster, p policy.Policy) []Finding {
+	name := p.Object.PolicyTarget().Service
+	return when(name != "" && c.service(p) == nil, about(p, "spec.target.service",
+		fmt.Sprintf("there is no Service %s/%s in the cluster", p.Namespace, name), "check the name and the namespace, or deploy the Service first"))
+}
+
+func noServerProxy(c *cluster, p policy.Policy) []Finding {
+	pods := c.servers[p.Target()]
 	return when(actsOnServers(p) && len(pods) > 0 && withProxy(pods) == 0, about(p, targetField(p),
 		fmt.Sprintf("none of the %d pods of %s has a proxy: nothing would enforce the policy", len(pods), p.Target()), "bring the pods into the mesh first"))
 }
 
-func someServersWithoutProxy(s *policy.Snapshot, p policy.Policy) []Finding {
-	pods := servers(s, p)
+func someServersWithoutProxy(c *cluster, p policy.Policy) []Finding {
+	pods := c.servers[p.Target()]
 	n := withProxy(pods)
 	return when(actsOnServers(p) && n > 0 && n < len(pods), about(p, targetField(p),
 		fmt.Sprintf("%d of the %d pods of %s have no proxy: the policy does not hold there", len(pods)-n, len(pods), p.Target()), "bring them into the mesh, or know that they stay open"))
 }
 
-func noClientProxy(s *policy.Snapshot, p policy.Policy) []Finding {
+func noClientProxy(c *cluster, p policy.Policy) []Finding {
 	atGateway := p.Object.PolicyTarget().Gateway != "" // acts in the gateway's own pods, which have no sidecar
-	return when(!actsOnServers(p) && !atGateway && len(s.Pods) > 0 && withProxy(s.Pods) == 0, about(p, "spec.target",
+	return when(!actsOnServers(p) && !atGateway && len(c.Pods) > 0 && c.proxies == 0, about(p, "spec.target",
 		"no pod that could be read has a proxy: the policy acts in its callers' proxies, and there is none", "bring the callers into the mesh first"))
 }
 
-func noWorkload(s *policy.Snapshot, p policy.Policy) []Finding {
+func noWorkload(c *cluster, p policy.Policy) []Finding {
 	w := p.Object.PolicyTarget().Workload
-	return when(w != nil && len(servers(s, p)) == 0, about(p, "spec.target.workload.labels",
+	return when(w != nil && len(c.servers[p.Target()]) == 0, about(p, "spec.target.workload.labels",
 		fmt.Sprintf("no pod in %s has these labels", p.Namespace), "check the labels (kubectl get pods --show-labels)"))
 }
 
-func noPort(s *policy.Snapshot, p policy.Policy) []Finding {
-	port, svc := p.Object.PolicyTarget().Port, service(s, p)
+func noPort(c *cluster, p policy.Policy) []Finding {
+	port, svc := p.Object.PolicyTarget().Port, c.service(p)
 	if port == nil || svc == nil {
 		return nil
 	}
@@ -144,37 +86,37 @@ func noPort(s *policy.Snapshot, p policy.Policy) []Finding {
 }
 
 // backends asks one question of every backend of a TrafficShift.
-func backends(question func(*policy.Snapshot, policy.Policy, v1alpha1.Backend, string) []Finding) func(Facts) []Finding {
-	return eachLive(func(s *policy.Snapshot, p policy.Policy) []Finding {
+func backends(question func(*cluster, policy.Policy, v1alpha1.Backend, string) []Finding) func(Facts) []Finding {
+	return eachLive(func(c *cluster, p policy.Policy) []Finding {
 		t, ok := p.Object.(*v1alpha1.TrafficShift)
 		if !ok {
 			return nil
 		}
 		var out []Finding
 		for i, b := range t.Spec.Backends {
-			out = append(out, question(s, p, b, fmt.Sprintf("spec.backends[%d]", i))...)
+			out = append(out, question(c, p, b, fmt.Sprintf("spec.backends[%d]", i))...)
 		}
 		return out
 	})
 }
 
-func noBackendService(s *policy.Snapshot, p policy.Policy, b v1alpha1.Backend, field string) []Finding {
-	return when(b.Service != "" && s.Object("Service", p.Namespace, b.Service) == nil, about(p, field+".service",
+func noBackendService(c *cluster, p policy.Policy, b v1alpha1.Backend, field string) []Finding {
+	return when(b.Service != "" && c.Object("Service", p.Namespace, b.Service) == nil, about(p, field+".service",
 		fmt.Sprintf("there is no Service %s/%s in the cluster", p.Namespace, b.Service), "deploy it before requests are sent to it"))
 }
 
-func noBackendPods(s *policy.Snapshot, p policy.Policy, b v1alpha1.Backend, field string) []Finding {
-	none := len(b.Labels) > 0 && b.Weight > 0 && len(podsWith(s, p.Namespace, b.Labels)) == 0
+func noBackendPods(c *cluster, p policy.Policy, b v1alpha1.Backend, field string) []Finding {
+	none := len(b.Labels) > 0 && b.Weight > 0 && len(c.podsWith(p.Namespace, b.Labels)) == 0
 	return when(none, about(p, field+".labels", fmt.Sprintf("no pod in %s has these labels: %d parts of the requests would find nobody", p.Namespace, b.Weight),
 		"deploy the pods before requests are sent to them"))
 }
 
-func noServiceEntry(s *policy.Snapshot, p policy.Policy) []Finding {
+func noServiceEntry(c *cluster, p policy.Policy) []Finding {
 	t := p.Object.PolicyTarget()
 	if t.Host == "" || t.Gateway != "" {
 		return nil
 	}
-	known := slices.ContainsFunc(s.ByKind("ServiceEntry"), func(o *unstructured.Unstructured) bool {
+	known := slices.ContainsFunc(c.ByKind("ServiceEntry"), func(o *unstructured.Unstructured) bool {
 		hosts, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "hosts")
 		return slices.ContainsFunc(hosts, func(h string) bool { return hostCovers(h, t.Host) })
 	})
@@ -189,7 +131,7 @@ func hostCovers(host, other string) bool {
 	return host == other
 }
 
-func noGateway(s *policy.Snapshot, p policy.Policy) []Finding {
+func noGateway(c *cluster, p policy.Policy) []Finding {
 	t := p.Object.PolicyTarget()
 	if t.Gateway == "" {
 		return nil
@@ -198,17 +140,17 @@ func noGateway(s *policy.Snapshot, p policy.Policy) []Finding {
 	if !ok {
 		namespace, name = p.Namespace, t.Gateway
 	}
-	return when(s.Object("Gateway", namespace, name) == nil, about(p, "spec.target.gateway",
+	return when(c.Object("Gateway", namespace, name) == nil, about(p, "spec.target.gateway",
 		fmt.Sprintf("there is no Gateway %s/%s in the cluster", namespace, name), "write it as namespace/name where it is in another namespace"))
 }
 
 // bearsMarks finds objects for the policy's target that a live rollout has in hand. It is a warning: the run itself
 // stops at the mark, with the exit code that says so.
-func bearsMarks(s *policy.Snapshot, p policy.Policy) []Finding {
+func bearsMarks(c *cluster, p policy.Policy) []Finding {
 	var out []Finding
-	for _, o := range s.Objects {
-		mark := o.GetAnnotations()[rolloutMark]
-		if mark != "" && concerns(o, p) {
+	for _, o := range c.marked {
+		if concerns(o, p) {
+			mark := o.GetAnnotations()[rolloutMark]
 			out = append(out, about(p, "spec.target", fmt.Sprintf("%s %s/%s is in the hands of the rollout %s", o.GetKind(), o.GetNamespace(), o.GetName(), mark),
 				"wait for it, or look at it with meshpol status"))
 		}

@@ -64,6 +64,8 @@ type Facts struct {
 	Mesh     Mesh
 	// Found is what the families before found: a mesh is not asked about what is known to be broken.
 	Found []Finding
+
+	cluster *cluster
 }
 
 // Rule is one question with its code.
@@ -77,7 +79,8 @@ type Rule struct {
 
 // Check asks every rule, in the order of the families. Offline (s is nil) only the rules on files are asked.
 func Check(set policy.Set, s *policy.Snapshot, m Mesh) []Finding {
-	facts := Facts{Set: set, Changes: set.Changes(), Snapshot: s, Mesh: m}
+	changes := set.Changes()
+	facts := Facts{Set: set, Changes: changes, Snapshot: s, Mesh: m, cluster: newCluster(s, changes)}
 	for _, r := range Rules() {
 		if r.Cluster && s == nil {
 			continue
