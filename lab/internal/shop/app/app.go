@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -81,12 +82,12 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *App) echo(h http.Header, r *http.Request) {
 	h.Set(header.Pod, a.config.Pod)
 	h.Set(header.Version, a.config.Version)
-	for from, to := range map[string]string{
-		header.RequestID:       header.SeenRequestID,
-		header.ExpectedTimeout: header.SeenExpectedTimeout,
-		header.AttemptCount:    header.SeenAttempt,
+	for to, value := range map[string]string{
+		header.SeenRequestID:       r.Header.Get(header.RequestID),
+		header.SeenExpectedTimeout: cmp.Or(r.Header.Get(header.ExpectedTimeout), r.Header.Get(header.ToldTimeout)),
+		header.SeenAttempt:         r.Header.Get(header.AttemptCount),
 	} {
-		if value := r.Header.Get(from); value != "" {
+		if value != "" {
 			h.Set(to, value)
 		}
 	}

@@ -74,6 +74,15 @@ func TestAnswersTellWhatArrived(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
+	r.Header.Set("X-Lab-Expected-Timeout-Ms", "700")
+	for _, want := range []string{"500", "700"} {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if got := w.Header().Get("x-shop-expected-timeout-ms"); got != want {
+			t.Errorf("the timeout is %q, want %q", got, want)
+		}
+		r.Header.Del("X-Envoy-Expected-Rq-Timeout-Ms")
+	}
 	want := `{"pod":"user-service-0","version":"v2","path":"/users/1","status":200}`
 	if w.Code != 200 || strings.TrimSpace(w.Body.String()) != want {
 		t.Errorf("%d %s", w.Code, w.Body)

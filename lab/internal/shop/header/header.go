@@ -6,6 +6,9 @@ const (
 	RequestID       = "x-request-id"
 	ExpectedTimeout = "x-envoy-expected-rq-timeout-ms"
 	AttemptCount    = "x-envoy-attempt-count"
+	// ToldTimeout is a copy of ExpectedTimeout that the lab's EnvoyFilter makes on the client's side: Istio's inbound
+	// listener takes ExpectedTimeout away from every request of another pod.
+	ToldTimeout = "x-lab-expected-timeout-ms"
 )
 
 // Headers that a shop server answers with, so that its client learns what arrived.
@@ -16,7 +19,7 @@ const (
 	Version = "x-shop-version"
 	// SeenRequestID is RequestID as received.
 	SeenRequestID = "x-shop-request-id"
-	// SeenExpectedTimeout is ExpectedTimeout as received: the timeout in force for that very request.
+	// SeenExpectedTimeout is ExpectedTimeout or ToldTimeout as received: the timeout in force for that very request.
 	SeenExpectedTimeout = "x-shop-expected-timeout-ms"
 	// SeenAttempt is AttemptCount as received.
 	SeenAttempt = "x-shop-attempt"

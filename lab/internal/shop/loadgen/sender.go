@@ -97,14 +97,15 @@ func (s *sender) exchange(ctx context.Context, to *url.URL, id string, r *refere
 		if err == nil {
 			return resp, nil
 		}
-		if use.unsent() && try < maxTries && ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil || !use.stale():
+			return nil, err
+		case use.unsent() && try < maxTries:
 			r.Flags |= referee.Resent
-			continue
-		}
-		if use.stale() {
+		default:
 			r.Flags |= referee.Stale
+			return nil, err
 		}
-		return nil, err
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -119,6 +120,63 @@ func TestNoRequestIsSentTwiceOnceAByteOfItWentOut(t *testing.T) {
 	if tally.Bad == 0 || tally.Stale != tally.Bad || tally.Resent != 0 {
 		t.Errorf("%+v; %+v", tally, g.Progress())
 	}
+}
+
+func TestATimeoutOnAKeptConnectionIsNotStale(t *testing.T) {
+	target := rawServer(t, func(_ int64, c net.Conn) {
+		r := bufio.NewReader(c)
+		readHead(r)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+		readHead(r)
+		readHead(r)
+	})
+	_, records := runAgainst(t, target, `,"concurrency":1,"timeout":"30ms"`)
+	tally := referee.Count(records, referee.Bad)
+	if tally.Outcomes[referee.Timeout] == 0 || tally.Stale != 0 {
+		t.Errorf("%+v", tally)
+	}
+}
+
+func TestARequestOfWhichNoByteWentOutIsSentAgain(t *testing.T) {
+	var conns atomic.Int64
+	target := rawServer(t, func(_ int64, c net.Conn) {
+		conns.Add(1)
+		r := bufio.NewReader(c)
+		for readHead(r) != "" {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+		}
+	})
+	spec, err := ParseSpec([]byte(`{"rps":1,"duration":"1s"}`), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := newTransport(spec)
+	defer transport.CloseIdleConnections()
+	s, err := newSender(spec, breakOnWrite{transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []referee.Flags{0, referee.Resent} {
+		if got := s.send(t.Context(), 0, time.Now()); got.record.Outcome != 200 || got.record.Flags != want {
+			t.Errorf("request %d: %+v, %v", i, got.record, got.err)
+		}
+	}
+	if conns.Load() != 2 {
+		t.Errorf("%d connections, want 2", conns.Load())
+	}
+}
+
+// breakOnWrite closes every kept connection at the moment it is taken for another request.
+type breakOnWrite struct{ next http.RoundTripper }
+
+func (b breakOnWrite) RoundTrip(r *http.Request) (*http.Response, error) {
+	return b.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if info.Reused {
+				info.Conn.Close()
+			}
+		},
+	})))
 }
 
 func TestRequestsOnTheWire(t *testing.T) {
