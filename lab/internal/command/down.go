@@ -28,6 +28,11 @@ func (a *app) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	release, err := a.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	control := conn.NewControl(lab)
 	if s, err := control.Status(ctx); err == nil {
 		if err := control.Shutdown(ctx); err != nil {

@@ -58,6 +58,11 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		if err := checkMachine(); err != nil {
 			return err
 		}
+		release, err := a.takeTurn(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
 		control := conn.NewControl(lab)
 		if s, err := control.Status(ctx); err == nil && s.Error == "" {
 			return a.follow(ctx, control, begun)

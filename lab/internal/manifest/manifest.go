@@ -21,7 +21,8 @@ func Prometheus() ([]byte, error) { return render("prometheus.yaml", nil) }
 
 // PrometheusConfig is Prometheus' own configuration file.
 func PrometheusConfig(scrape time.Duration) ([]byte, error) {
-	return render("prometheus-config.yml", struct{ ScrapeInterval time.Duration }{scrape})
+	interval := fmt.Sprintf("%dms", scrape.Milliseconds()) // Prometheus does not read 1.5s
+	return render("prometheus-config.yml", struct{ ScrapeInterval string }{interval})
 }
 
 // Workload is one Deployment of the sample system.

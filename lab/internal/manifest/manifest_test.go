@@ -1,0 +1,53 @@
+package manifest
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+func TestManifestsAreYAML(t *testing.T) {
+	for name, render := range map[string]func() ([]byte, error){
+		"base": Base, "prometheus": Prometheus, "shop": Shop,
+		"prometheus config": func() ([]byte, error) { return PrometheusConfig(5 * time.Second) },
+	} {
+		text, err := render()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for doc := range bytes.SplitSeq(text, []byte("\n---\n")) {
+			var v any
+			if err := yaml.UnmarshalStrict(doc, &v); err != nil {
+				t.Errorf("%s: %v in\n%s", name, err, doc)
+			}
+		}
+	}
+}
+
+func TestShopHasTheCallersAndBothVersions(t *testing.T) {
+	text, err := Shop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]int{
+		"kind: Deployment": 5, "kind: Service\n": 4, "kind: ServiceAccount\n": 4, "name: istio-proxy": 5,
+		"--next, http://cart]": 2, "--next, http://user-service]": 1, "version: v2": 3,
+	} {
+		if got := strings.Count(string(text), what); got != want {
+			t.Errorf("%q stands %d times in the shop, want %d", what, got, want)
+		}
+	}
+}
+
+func TestPrometheusReadsAsOftenAsAsked(t *testing.T) {
+	text, err := PrometheusConfig(1500 * time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "scrape_interval: 1500ms") {
+		t.Errorf("the interval is not in\n%.80s", text)
+	}
+}
