@@ -13,24 +13,21 @@ import (
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
-// undoTries is how often a write of the way back is repeated when others write the same object at the same time: the
-// way back may not give up for being overtaken.
-const undoTries = 50
-
 // neutralise takes the new policy out of force with the fewest writes and proves it on every proxy. After the fold
 // nothing of the split is left to take out: there tidying itself is the cure.
 func (r *run) neutralise(ctx context.Context) error {
 	began := time.Now()
-	wrote := 0
+	wrote, ours := 0, 0
 	for _, t := range r.state.Touched {
-		n, err := r.neutraliseOne(ctx, t.Ref)
+		n, bears, err := r.neutraliseOne(ctx, t)
 		if err != nil {
 			return err
 		}
 		wrote += n
+		ours += bears
 	}
-	if wrote > 0 {
-		proof, err := r.proveBack(ctx, r.Mesh.NeutralMarkers(r.plan.Change))
+	if wrote > 0 || (ours > 0 && !r.inFold()) {
+		proof, err := r.proveBack(ctx, ProofRequest{Markers: r.Mesh.NeutralMarkers(r.plan.Change), Host: r.plan.Host, Written: map[Ref]string{}})
 		if err != nil {
 			return err
 		}
@@ -40,78 +37,50 @@ func (r *run) neutralise(ctx context.Context) error {
 	return r.save(ctx)
 }
 
-func (r *run) neutraliseOne(ctx context.Context, ref Ref) (int, error) {
-	for try := 1; ; try++ {
-		live, err := r.Objects.Get(ctx, ref)
-		if err != nil || live == nil || r.foreignMark(live) != "" {
-			return 0, err
+// neutraliseOne tells how many objects it wrote and how many bear our mark: 0 or 1 each.
+func (r *run) neutraliseOne(ctx context.Context, t Touched) (wrote, ours int, err error) {
+	err = r.retrying(ctx, t.Ref, func(live *unstructured.Unstructured) error {
+		wrote, ours = 0, 0
+		if live == nil || r.foreignMark(live) != "" {
+			return nil
+		}
+		if r.bears(live) {
+			ours = 1
 		}
 		out := r.Mesh.Neutralise([]*unstructured.Unstructured{live}, r.plan.Change)
 		if len(out) == 0 {
-			return 0, nil
+			return nil
 		}
-		_, err = r.Objects.Write(ctx, Update, out[0], false)
-		var conflict *ConflictError
-		if errors.As(err, &conflict) && try < undoTries {
-			continue
-		}
+		alone := r.lineage(t, live) != nil
+		stored, err := r.put(ctx, Update, out[0], "new policy out of force")
 		if err != nil {
-			return 0, err
+			return err
 		}
-		r.emit(Wrote{Head: r.head(), Object: ref, Op: Update, Why: "new policy out of force"})
-		return 1, nil
-	}
-}
-
-// proveBack proves a write of the way back. A proxy that does not answer is named and no reason to stop: the way back
-// goes on, since standing still would leave more of the new policy in force than going on.
-func (r *run) proveBack(ctx context.Context, markers []mesh.Marker) (Proof, error) {
-	proof, err := r.proveMarkers(ctx, ProofRequest{Markers: markers, Host: r.plan.Host})
-	var stragglers *StragglersError
-	if errors.As(err, &stragglers) {
-		r.emit(Warned{Head: r.head(), Text: "going back: " + err.Error()})
-		return stragglers.Proof, nil
-	}
-	return proof, err
-}
-
-// unlabel takes every pod out of the cohort, also those labelled by a run that died before it could say so.
-func (r *run) unlabel(ctx context.Context) error {
-	if err := r.removeLabels(ctx); err != nil {
-		return err
-	}
-	r.state.Undo = undoUnlabelled
-	return r.save(ctx)
-}
-
-func (r *run) removeLabels(ctx context.Context) error {
-	if !r.byInstance() {
+		wrote = 1
+		if alone {
+			r.note(t.Ref, func(t *Touched) { t.Spec = SpecHash(stored) })
+		}
 		return nil
-	}
-	key := r.plan.Change.Target.CohortLabel()
-	pods, err := r.Pods.Pods(ctx, "")
-	if err != nil {
-		return fmt.Errorf("listing the pods of the cohort: %w", err)
-	}
-	var gone []string
-	for _, p := range pods {
-		if p.Labels[key] != r.plan.Change.Rev {
-			continue
-		}
-		if err := r.Pods.Label(ctx, p.Namespace, p.Name, key, ""); err != nil {
-			return fmt.Errorf("taking pod %s out of the cohort: %w", p.ID(), err)
-		}
-		gone = append(gone, p.ID())
-	}
-	if len(gone) > 0 {
-		r.emit(Labelled{Head: r.head(), Pods: gone})
-	}
-	r.state.Instances = nil
-	return nil
+	})
+	return wrote, ours, err
 }
 
-func (r *run) byInstance() bool {
-	return slices.ContainsFunc(r.plan.Steps, func(s PlannedStep) bool { return s.Labels != nil })
+// proveBack proves a write of the way back. Proxies that do not answer or refuse are named and no reason to stop: the
+// way back goes on, since standing still would leave more of the new policy in force than going on.
+func (r *run) proveBack(ctx context.Context, req ProofRequest) (Proof, error) {
+	proof, err := r.proveMarkers(ctx, req)
+	var late *StragglersError
+	var refused *RejectedError
+	switch {
+	case errors.As(err, &late):
+		proof = late.Proof
+	case errors.As(err, &refused):
+		proof = refused.Proof
+	default:
+		return proof, err
+	}
+	r.emit(Warned{Head: r.head(), Text: "going back: " + err.Error()})
+	return proof, nil
 }
 
 // tidy brings every touched object back: routes first, then what routes point to, each behind its proof.
@@ -120,17 +89,23 @@ func (r *run) tidy(ctx context.Context) error {
 	folding := r.inFold()
 	var last Proof
 	for _, t := range backOrder(r.state.Touched) {
-		markers, err := r.tidyOne(ctx, t)
-		if err != nil {
-			return err
-		}
-		if len(markers) == 0 {
+		if t.Back {
 			continue
 		}
-		if last, err = r.proveBack(ctx, markers); err != nil {
+		markers, err := r.tidyOne(ctx, t)
+		if err != nil {
+			return fmt.Errorf("bringing %s back: %w", t.Ref, err)
+		}
+		if len(markers) > 0 {
+			if last, err = r.proveBack(ctx, r.question(markers, t.Ref)); err != nil {
+				return err
+			}
+			r.emit(Proved{Head: r.head(), Proof: last, Why: t.Ref.String() + " as before"})
+		}
+		r.note(t.Ref, func(t *Touched) { t.Back = true })
+		if err := r.save(ctx); err != nil {
 			return err
 		}
-		r.emit(Proved{Head: r.head(), Proof: last, Why: t.Ref.String() + " as before"})
 	}
 	if folding {
 		r.emit(Neutralised{Head: r.head(), Proof: last, Took: time.Since(began)})
@@ -147,57 +122,87 @@ func (r *run) inFold() bool {
 	return r.plan.Steps[s.Step].Kind == metrics.StepFold && (s.Stage > 0 || s.Written)
 }
 
-// backOrder puts what points to others before what is pointed to: the VirtualService goes before its DestinationRule.
+// backOrder puts what points to others before what is pointed to: the last made goes first, and every DestinationRule
+// behind the routes. What we deleted comes back before anything else, since something may point to it.
 func backOrder(touched []Touched) []Touched {
 	out := slices.Clone(touched)
+	slices.Reverse(out)
 	slices.SortStableFunc(out, func(a, b Touched) int { return backRank(a) - backRank(b) })
 	return out
 }
 
 func backRank(t Touched) int {
-	if t.Kind == "DestinationRule" {
+	rule := t.Kind == "DestinationRule"
+	switch deleted := t.Spec == "" && !t.Absent; {
+	case deleted && rule:
+		return 0
+	case deleted:
 		return 1
+	case rule:
+		return 3
 	}
-	return 0
+	return 2
 }
 
-// tidyOne brings one object back and returns what proves it; nothing where nothing had to be written.
-func (r *run) tidyOne(ctx context.Context, t Touched) ([]mesh.Marker, error) {
-	for try := 1; ; try++ {
-		live, err := r.Objects.Get(ctx, t.Ref)
-		if err != nil {
-			return nil, err
-		}
+// tidyOne brings one object back and returns what proves it; nothing where there is nothing to prove.
+func (r *run) tidyOne(ctx context.Context, t Touched) (markers []mesh.Marker, err error) {
+	err = r.retrying(ctx, t.Ref, func(live *unstructured.Unstructured) error {
+		markers = nil
 		if live == nil {
-			if !t.Absent {
-				r.emit(Kept{Head: r.head(), Object: t.Ref, Conflicts: []string{"somebody deleted it: it stays deleted"}})
-			}
-			return nil, nil
+			return r.restore(ctx, t)
 		}
-		if r.foreignMark(live) != "" {
-			return nil, nil
+		switch other := r.foreignMark(live); {
+		case other != "" && t.Ours:
+			return &MarkedError{Ref: t.Ref, Other: other}
+		case !t.Ours && !r.bears(live):
+			return r.leave(ctx, live)
 		}
-		markers, err := r.tidyLive(ctx, t, live)
-		var conflict *ConflictError
-		if errors.As(err, &conflict) && try < undoTries {
-			continue
-		}
-		return markers, err
+		markers, err = r.tidyLive(ctx, t, live)
+		return err
+	})
+	return markers, err
+}
+
+// leave takes the fence off an object that this rollout never wrote.
+func (r *run) leave(ctx context.Context, live *unstructured.Unstructured) error {
+	a := live.GetAnnotations()
+	if a[MarkFence] == "" || a[MarkRollout] != "" {
+		return nil
 	}
+	want, _ := unmarked(live)
+	_, err := r.put(ctx, Update, want, "as before")
+	return err
+}
+
+// restore makes an object again that this rollout has deleted. One that somebody else deleted stays deleted.
+func (r *run) restore(ctx context.Context, t Touched) error {
+	base := r.plan.BaseOf(t.Ref)
+	switch {
+	case base == nil:
+		return nil
+	case t.Spec != "":
+		r.emit(Kept{Head: r.head(), Object: t.Ref, Conflicts: []string{"somebody deleted it: it stays deleted"}})
+		return nil
+	}
+	again := base.DeepCopy()
+	for _, field := range []string{"resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"} {
+		unstructured.RemoveNestedField(again.Object, "metadata", field)
+	}
+	unstructured.RemoveNestedField(again.Object, "status")
+	if _, err := r.put(ctx, Create, again, "as before"); err != nil {
+		return err
+	}
+	return r.giveBack(ctx, t.Ref)
 }
 
 func (r *run) tidyLive(ctx context.Context, t Touched, live *unstructured.Unstructured) ([]mesh.Marker, error) {
-	base := r.plan.BaseOf(t.Ref)
-	undone, err := r.Mesh.Tidy(base, r.ours(t.Ref, live), live, r.plan.Change)
+	undone, err := r.Mesh.Tidy(r.plan.BaseOf(t.Ref), r.ours(t, live), live, r.plan.Change)
 	if err != nil {
-		return nil, fmt.Errorf("bringing %s back: %w", t.Ref, err)
+		return nil, err
 	}
 	if undone.Delete {
-		if _, err := r.Objects.Write(ctx, Delete, live, false); err != nil {
-			return nil, err
-		}
-		r.emit(Wrote{Head: r.head(), Object: t.Ref, Op: Delete, Why: "as before"})
-		return undone.Markers, nil
+		_, err := r.put(ctx, Delete, live, "as before")
+		return undone.Markers, err
 	}
 	want := live
 	if undone.Object != nil {
@@ -206,30 +211,68 @@ func (r *run) tidyLive(ctx context.Context, t Touched, live *unstructured.Unstru
 	want, marked := unmarked(want)
 	changed := SpecHash(want) != SpecHash(live)
 	if changed || marked {
-		if _, err := r.Objects.Write(ctx, Update, want, false); err != nil {
+		if _, err := r.put(ctx, Update, want, "as before"); err != nil {
 			return nil, err
 		}
-		r.emit(Wrote{Head: r.head(), Object: t.Ref, Op: Update, Why: "as before"})
 	}
 	r.reportKept(t.Ref, undone.Conflicts)
-	if err := r.giveBack(ctx, t.Ref); err != nil || !changed {
+	if err := r.giveBack(ctx, t.Ref); err != nil {
 		return nil, err
+	}
+	if !changed && r.resumed {
+		// A runner before us may have written it and died before the proof: what routes point to may only go behind it.
+		return r.Mesh.NeutralMarkers(r.plan.Change), nil
 	}
 	return undone.Markers, nil
 }
 
-// ours is the version of an object that we wrote and that live most likely descends from.
-func (r *run) ours(ref Ref, live *unstructured.Unstructured) *unstructured.Unstructured {
+// lineage is the object of ours that a live one is, field by field, so that nobody else has changed it; nil where
+// somebody has. The last write may have landed or not, and the way back may have neutralised it.
+func (r *run) lineage(t Touched, live *unstructured.Unstructured) *unstructured.Unstructured {
+	is := SpecHash(live)
+	for _, o := range r.versionsOf(t.Ref) {
+		if r.form(SpecHash(o)) == is {
+			return o
+		}
+		for _, neutral := range r.Mesh.Neutralise([]*unstructured.Unstructured{o}, r.plan.Change) {
+			if r.form(SpecHash(neutral)) == is {
+				return o
+			}
+		}
+	}
+	if is == t.Spec {
+		return live
+	}
+	return nil
+}
+
+// versionsOf are the last two versions of an object that this rollout may have written, the newer one first.
+func (r *run) versionsOf(ref Ref) []*unstructured.Unstructured {
 	stage := r.state.Stage
 	if r.state.Written || r.state.Step >= len(r.plan.Steps) {
 		stage++
 	}
-	newest := r.plan.Before(r.state.Step, stage, ref)
-	previous := r.plan.Before(r.state.Step, r.state.Stage, ref)
-	if previous != nil && SpecHash(previous) == SpecHash(live) {
-		return previous
+	var out []*unstructured.Unstructured
+	for _, o := range []*unstructured.Unstructured{r.plan.Before(r.state.Step, stage, ref), r.plan.Before(r.state.Step, r.state.Stage, ref)} {
+		if o != nil {
+			out = append(out, o)
+		}
 	}
-	return newest
+	return out
+}
+
+// ours is what a live object is compared with to tell our changes from those of others. Where nobody else has changed
+// it, that is the live object itself, with everything that the API server put in; its metadata is what we planned, so
+// that labels and annotations of others are seen.
+func (r *run) ours(t Touched, live *unstructured.Unstructured) *unstructured.Unstructured {
+	newest := r.versionsOf(t.Ref)
+	if line := r.lineage(t, live); line != nil {
+		return over(line, live)
+	}
+	if len(newest) == 0 {
+		return nil
+	}
+	return newest[0]
 }
 
 func (r *run) reportKept(ref Ref, conflicts []mesh.Conflict) {
@@ -241,70 +284,4 @@ func (r *run) reportKept(ref Ref, conflicts []mesh.Conflict) {
 		texts = append(texts, fmt.Sprintf("%s: before %s, ours %s, now %s: stays", c.Field, c.Base, c.Ours, c.Live))
 	}
 	r.emit(Kept{Head: r.head(), Object: ref, Conflicts: texts})
-}
-
-// giveBack returns the ownership of fields to whoever had it before the rollout.
-func (r *run) giveBack(ctx context.Context, ref Ref) error {
-	base := r.plan.BaseOf(ref)
-	if base == nil {
-		return nil
-	}
-	managed, _, err := unstructured.NestedSlice(base.Object, "metadata", "managedFields")
-	if err != nil || len(managed) == 0 {
-		return err
-	}
-	return r.Objects.GiveBack(ctx, ref, managed)
-}
-
-// release ends a rollout that went all the way, either way: marks off, ownership back, labels off, record closed.
-func (r *run) release(ctx context.Context) error {
-	result := "rolled-back"
-	if r.state.Phase != RollingBack {
-		result = "succeeded"
-	}
-	var final []map[string]any
-	for _, t := range r.state.Touched {
-		live, err := r.unmark(ctx, t.Ref)
-		if err != nil {
-			return err
-		}
-		if live != nil {
-			final = append(final, live.Object)
-		}
-	}
-	if err := r.removeLabels(ctx); err != nil {
-		return err
-	}
-	verdict := r.state.Reason
-	if n := len(r.state.Results); result == "succeeded" && n > 0 {
-		verdict = r.state.Results[n-1].Judgement.Reason
-	}
-	if err := r.Archive.Close(ctx, r.plan.Change.Target, r.state.Revision, result, verdict, final); err != nil {
-		return err
-	}
-	r.state.Undo = undoReleased
-	return r.save(ctx)
-}
-
-// unmark takes our marks off one object and returns it as it is then; nil where it does not exist.
-func (r *run) unmark(ctx context.Context, ref Ref) (*unstructured.Unstructured, error) {
-	for try := 1; ; try++ {
-		live, err := r.Objects.Get(ctx, ref)
-		if err != nil || live == nil || r.foreignMark(live) != "" {
-			return live, err
-		}
-		want, marked := unmarked(live)
-		if !marked {
-			return live, nil
-		}
-		out, err := r.Objects.Write(ctx, Update, want, false)
-		var conflict *ConflictError
-		if errors.As(err, &conflict) && try < undoTries {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return out, r.giveBack(ctx, ref)
-	}
 }

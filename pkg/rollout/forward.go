@@ -2,191 +2,141 @@ package rollout
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/meshpol/meshpol/pkg/mesh"
+	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
-// The marks on every touched object while a rollout runs. Istio pushes nothing for a change of foreign annotations.
-const (
-	MarkRollout = "meshpol.io/rollout"
-	MarkFence   = "meshpol.io/fence"
-)
+// writeTries is how often a write is repeated at once when somebody else writes the same object at the same time.
+const writeTries = 50
 
-// writeTries is how often a write is repeated when somebody else writes the same object at the same time.
-const writeTries = 8
+// form is the hash that the API server's version of a spec has.
+func (r *run) form(spec string) string {
+	if stored, ok := r.state.Forms[spec]; ok {
+		return stored
+	}
+	return spec
+}
+
+// wanted is the hash that an object has once a stage is written.
+func (r *run) wanted(stage mesh.Stage) string {
+	if stage.Delete {
+		return ""
+	}
+	return r.form(SpecHash(stage.Object))
+}
 
 // write sends one stage. It is idempotent: a live object that already is as wanted is left alone.
 func (r *run) write(ctx context.Context, a ActWrite) error {
 	stage := r.plan.Steps[a.Step].Stages[a.Stage]
 	r.announce()
 	ref := RefOf(stage.Object)
-	before := SpecHash(r.plan.Before(a.Step, a.Stage, ref))
-	want := SpecHash(stage.Object)
-	if stage.Delete {
-		want = ""
-	}
+	before := r.form(SpecHash(r.plan.Before(a.Step, a.Stage, ref)))
 	r.state.Written = true
-	r.touch(ref, want)
+	r.note(ref, func(t *Touched) { t.Spec = r.wanted(stage) })
 	if err := r.save(ctx); err != nil {
 		return err
 	}
-	wrote, err := r.swap(ctx, stage, before, want)
-	if err != nil {
-		return err
-	}
-	r.versions[ref] = wrote.GetResourceVersion()
-	return nil
+	return r.retrying(ctx, ref, func(live *unstructured.Unstructured) error {
+		return r.swap(ctx, stage, live, before)
+	})
 }
 
 // swap puts the wanted object in the place of the one that must be there, and of no other.
-func (r *run) swap(ctx context.Context, stage mesh.Stage, before, want string) (*unstructured.Unstructured, error) {
-	ref := RefOf(stage.Object)
-	for try := 1; ; try++ {
-		live, err := r.Objects.Get(ctx, ref)
-		if err != nil {
-			return nil, err
-		}
-		if other := r.foreignMark(live); other != "" {
-			return nil, &MarkedError{Ref: ref, Other: other}
-		}
-		switch SpecHash(live) {
-		case want:
-			if live == nil {
-				return &unstructured.Unstructured{Object: map[string]any{}}, nil
-			}
-			return live, nil
-		case before:
-		default:
-			return nil, &ConflictError{Ref: ref, Err: errors.New(editedText(live))}
-		}
-		op, send := r.compose(stage, live)
-		out, err := r.Objects.Write(ctx, op, send, false)
-		var conflict *ConflictError
-		if errors.As(err, &conflict) && try < writeTries {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		r.emit(Wrote{Head: r.head(), Object: ref, Op: op, Why: r.stepName()})
-		if out == nil {
-			out = &unstructured.Unstructured{Object: map[string]any{}}
-		}
-		return out, nil
+func (r *run) swap(ctx context.Context, stage mesh.Stage, live *unstructured.Unstructured, before string) error {
+	ref, want, is := RefOf(stage.Object), r.wanted(stage), SpecHash(live)
+	if other := r.foreignMark(live); other != "" {
+		return &MarkedError{Ref: ref, Other: other}
 	}
-}
-
-func editedText(live *unstructured.Unstructured) string {
-	if live == nil {
-		return "it was deleted"
+	t, _ := r.touched(ref)
+	switch {
+	case is == want && (live == nil || r.bears(live)):
+		r.versions[ref] = versionOf(live)
+		return nil
+	case is == want && t.Ours, is == before:
+	default:
+		return &ConflictError{Ref: ref, Err: edited(editedText(live))}
 	}
-	return "its spec is neither what was there before nor what this rollout wrote" + lastManager(live)
-}
-
-// lastManager names who wrote an object last, from managedFields.
-func lastManager(o *unstructured.Unstructured) string {
-	var who string
-	var when time.Time
-	for _, f := range o.GetManagedFields() {
-		if f.Time != nil && !f.Time.Time.Before(when) && f.Manager != "meshpol" {
-			who, when = f.Manager, f.Time.Time
-		}
-	}
-	if who == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (%s wrote it at %s)", who, when.UTC().Format(time.RFC3339))
-}
-
-// compose is the operation with the whole object that carries a stage out on a live object.
-func (r *run) compose(stage mesh.Stage, live *unstructured.Unstructured) (Op, *unstructured.Unstructured) {
 	switch {
 	case stage.Delete:
-		return Delete, live
+		_, err := r.put(ctx, Delete, live, r.stepName())
+		return err
 	case live == nil:
-		return Create, r.marked(stage.Object.DeepCopy())
-	default:
-		return Update, r.marked(over(live, stage.Object))
+		_, err := r.put(ctx, Create, r.marked(stage.Object), r.stepName())
+		return err
 	}
+	_, err := r.put(ctx, Update, r.marked(over(live, stage.Object)), r.stepName())
+	return err
 }
 
-func (r *run) markValue() string { return r.plan.Name + "/" + r.plan.Change.Rev }
+// edited is a conflict that no second try can solve: the object is not what it must be.
+type edited string
 
-func (r *run) marked(o *unstructured.Unstructured) *unstructured.Unstructured {
-	a := maps.Clone(o.GetAnnotations())
-	if a == nil {
-		a = map[string]string{}
-	}
-	a[MarkRollout], a[MarkFence] = r.markValue(), strconv.FormatInt(r.state.Fence, 10)
-	o.SetAnnotations(a)
-	return o
-}
+func (e edited) Error() string { return string(e) }
 
-// unmarked takes our marks off, and the annotations with them where nothing else is in it.
-func unmarked(o *unstructured.Unstructured) (*unstructured.Unstructured, bool) {
-	a := maps.Clone(o.GetAnnotations())
-	if _, ok := a[MarkRollout]; !ok {
-		return o, false
-	}
-	delete(a, MarkRollout)
-	delete(a, MarkFence)
-	out := o.DeepCopy()
-	if len(a) == 0 {
-		a = nil
-	}
-	out.SetAnnotations(a)
-	return out, true
-}
-
-// foreignMark is the mark of another live rollout on an object.
-func (r *run) foreignMark(o *unstructured.Unstructured) string {
+func versionOf(o *unstructured.Unstructured) string {
 	if o == nil {
 		return ""
 	}
-	if m := o.GetAnnotations()[MarkRollout]; m != r.markValue() {
-		return m
-	}
-	return ""
+	return o.GetResourceVersion()
 }
 
-// touch notes what is about to be written.
-func (r *run) touch(ref Ref, spec string) {
-	touched := slices.Clone(r.state.Touched)
-	i := slices.IndexFunc(touched, func(t Touched) bool { return t.Ref == ref })
-	if i < 0 {
-		touched = append(touched, Touched{Ref: ref, Absent: slices.Contains(r.plan.Absent, ref)})
-		i = len(touched) - 1
+// over is the wanted object on top of a live one: everything of the wanted object but its metadata, which stays the
+// live object's own.
+func over(live, want *unstructured.Unstructured) *unstructured.Unstructured {
+	out := live.DeepCopy()
+	for k := range out.Object {
+		if own(k) {
+			delete(out.Object, k)
+		}
 	}
-	touched[i].Spec = spec
-	r.state.Touched = touched
+	for k, v := range want.DeepCopy().Object {
+		if own(k) {
+			out.Object[k] = v
+		}
+	}
+	return out
+}
+
+// own tells whether a field of an object is one that a rollout writes.
+func own(field string) bool {
+	return field != "metadata" && field != "status" && field != "apiVersion" && field != "kind"
 }
 
 // prove waits until every proxy holds the stage.
 func (r *run) prove(ctx context.Context, a ActProve) error {
 	stage := r.plan.Steps[a.Step].Stages[a.Stage]
-	proof, err := r.proveMarkers(ctx, ProofRequest{Markers: stage.Markers, Host: r.plan.Host, Written: maps.Clone(r.versions)})
+	ref := RefOf(stage.Object)
+	proof, err := r.proveMarkers(ctx, r.question(stage.Markers, ref))
 	if err != nil {
 		return err
 	}
 	r.proof = proof
 	r.emit(Proved{Head: r.head(), Proof: proof, Why: stage.Object.GetKind() + " of " + r.stepName()})
+	r.note(ref, func(t *Touched) { t.Ours = true })
 	r.state.Stage++
 	r.state.Written = false
 	return r.save(ctx)
 }
 
+// question asks whether the proxies hold what was written of one object.
+func (r *run) question(markers []mesh.Marker, ref Ref) ProofRequest {
+	req := ProofRequest{Markers: markers, Host: r.plan.Host, Written: map[Ref]string{}}
+	if v, ok := r.versions[ref]; ok {
+		req.Written[ref] = v
+	}
+	return req
+}
+
 func (r *run) proveMarkers(ctx context.Context, req ProofRequest) (Proof, error) {
 	var proof Proof
+	limit := r.plan.Settings.propagation()
 	err := r.keep(ctx, func(ctx context.Context) (err error) {
-		ctx, cancel := context.WithTimeout(ctx, r.plan.Settings.PropagationTimeout)
+		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		proof, err = r.Prover.Prove(ctx, req, nil)
 		return err
@@ -194,86 +144,61 @@ func (r *run) proveMarkers(ctx context.Context, req ProofRequest) (Proof, error)
 	return proof, err
 }
 
-// label puts pods into the cohort and waits until their proxies are in it.
-func (r *run) label(ctx context.Context, pods []string) error {
-	r.announce()
-	label := r.plan.Steps[r.state.Step].Labels
-	live := slices.DeleteFunc(slices.Clone(r.state.Instances), func(p string) bool { return !slices.Contains(r.facts.Candidates, p) })
-	r.state.Instances = append(live, pods...)
-	if err := r.save(ctx); err != nil {
-		return err
-	}
-	for _, pod := range pods {
-		ns, name := splitID(pod)
-		if err := r.Pods.Label(ctx, ns, name, label.Key, label.Value); err != nil {
-			return fmt.Errorf("putting pod %s into the cohort: %w", pod, err)
-		}
-	}
-	r.emit(Labelled{Head: r.head(), Pods: pods, Added: true})
-	proof, err := r.proveMarkers(ctx, ProofRequest{Markers: label.Markers, Host: r.plan.Host, Proxies: slices.Clone(r.state.Instances)})
-	if err != nil {
-		return err
-	}
-	r.proof = proof
-	r.emit(Proved{Head: r.head(), Proof: proof, Why: "cohort of " + r.stepName()})
-	return nil
-}
-
-func splitID(id string) (namespace, name string) {
-	for i := range len(id) {
-		if id[i] == '/' {
-			return id[:i], id[i+1:]
-		}
-	}
-	return "", id
-}
-
-// advance ends the step with its verdict.
+// advance ends the step with its verdict. Where something else than a Pass ends it, the reason says so.
 func (r *run) advance(ctx context.Context, why string) error {
 	j := r.facts.Judgement
-	if j.Reason == "" {
+	if j.Verdict != metrics.Pass {
 		j.Reason = why
 	}
+	r.emit(StepPassed{Head: r.head(), Step: r.stepName(), Judgement: j})
+	j.Reason = firstRunes(j.Reason, maxReason)
 	r.state.Results = append(slices.Clone(r.state.Results), StepResult{
 		Name: r.stepName(), Judgement: j, Confirmed: r.proof.Confirmed, Barrier: r.proof.Took.Seconds(),
 	})
-	r.emit(StepPassed{Head: r.head(), Step: r.stepName(), Judgement: j})
-	r.facts = Facts{}
+	r.facts, r.proof = Facts{}, Proof{}
 	r.state.Step++
 	r.state.Stage, r.state.Written, r.state.Holding = 0, false, false
-	r.state.Phase, r.state.Request, r.state.Reason = PhaseAt(r.plan, r.state.Step), "", ""
+	r.goOn()
 	return r.save(ctx)
+}
+
+// goOn leaves a pause, or a step, behind.
+func (r *run) goOn() {
+	r.state.Phase = PhaseAt(r.plan, r.state.Step)
+	r.state.Cause, r.state.Reason, r.state.Request, r.state.PauseUntil = "", "", "", time.Time{}
 }
 
 // pause stops at the exposure in force, and then waits for a person's word or the pause's own end.
 func (r *run) pause(ctx context.Context, a ActPause) error {
 	if r.state.Phase != Paused {
-		r.state.Phase, r.state.Reason, r.state.PauseUntil, r.state.Request = Paused, a.Reason, a.Until, ""
+		r.state.Phase, r.state.Cause, r.state.Reason = Paused, a.Cause, a.Reason
+		r.state.PauseUntil, r.state.Request = a.Until, ""
 		r.emit(PausedEvent{Head: r.head(), Reason: a.Reason, Exposed: r.exposed(), Next: nextStep(r.state)})
 		return r.save(ctx)
 	}
 	wait := time.Hour
-	if !a.Until.IsZero() {
-		wait = max(time.Until(a.Until), 0)
+	for _, end := range []time.Time{a.Until, r.state.Deadline} {
+		if !end.IsZero() {
+			wait = min(wait, max(time.Until(end), 0)+time.Millisecond)
+		}
 	}
 	return r.keep(ctx, func(ctx context.Context) error { return sleep(ctx, wait) })
 }
 
+// resume goes on at the same step. The time of the pause is not part of the step: what was counted meanwhile is not
+// judged, and the score goes on where it was. Where waiting had come to its end, a person grants the time once more.
 func (r *run) resume(ctx context.Context) error {
-	r.state.Phase, r.state.Reason, r.state.Request = PhaseAt(r.plan, r.state.Step), "", ""
-	r.state.PauseUntil, r.state.PausePassed = time.Time{}, r.state.Step+1
-	return r.save(ctx)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if now := time.Now(); r.state.Holding {
+		spent := r.state.Tick.Sub(r.state.Since)
+		if r.state.Cause == CauseInconclusive {
+			spent = 0
+		}
+		r.state.Since, r.state.Tick, r.state.Seen = now.Add(-spent), now, now
 	}
+	r.facts.Judgement = metrics.Judgement{}
+	r.goOn()
+	r.state.PausePassed = r.state.Step + 1
+	return r.save(ctx)
 }
 
 // exposed says what is in force now.
@@ -295,15 +220,4 @@ func (r *run) announce() {
 	step := r.plan.Steps[r.state.Step]
 	r.emit(StepStarted{Head: r.head(), Index: r.state.Step, Steps: len(r.plan.Steps), Name: step.Name,
 		Exposure: step.Exposure, Asked: Asked(step.Exposure, len(r.facts.Candidates))})
-}
-
-func (r *run) stepName() string {
-	if r.state.Step < len(r.plan.Steps) {
-		return r.plan.Steps[r.state.Step].Name
-	}
-	return "end"
-}
-
-func (r *run) head() Head {
-	return Head{At: time.Now(), Rollout: r.plan.Name, Target: r.plan.Change.Target}
 }

@@ -1,9 +1,6 @@
 package rollout
 
 import (
-	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
@@ -24,75 +21,21 @@ type Facts struct {
 	Request string
 	// Attended tells that somebody may answer while it is paused; otherwise a pause ends the run (exit 10).
 	Attended bool
-	// Candidates are the client pods that could be in the cohort, sorted; by instance only.
-	Candidates []string
+	// Candidates are the client pods that could be in the cohort, in the order in which they enter it. Cohort are the
+	// pods that bear the label and were proved to be in it; Labelled bear the label and were not. By instance only.
+	Candidates, Cohort, Labelled []string
 }
 
-// Action is what to do next. Its cases are the types of this file.
-type Action interface{ action() }
+// The requests that a person can leave on the Lease.
+const (
+	RequestAbort   = "abort"
+	RequestPause   = "pause"
+	RequestResume  = "resume"
+	RequestPromote = "promote"
+)
 
-// ActWrite sends the write of a stage.
-type ActWrite struct{ Step, Stage int }
-
-// ActProve waits until every proxy holds a stage.
-type ActProve struct{ Step, Stage int }
-
-// ActLabel puts pods into the cohort and waits until they hold it.
-type ActLabel struct{ Pods []string }
-
-// ActHold begins to judge the step.
-type ActHold struct{}
-
-// ActMeasure waits for the time and reads the next interval.
-type ActMeasure struct{ At time.Time }
-
-// ActAdvance ends the step.
-type ActAdvance struct{ Why string }
-
-// ActPause waits for a person; Until is the time at which it goes on by itself, zero: never.
-type ActPause struct {
-	Reason string
-	Until  time.Time
-}
-
-// ActResume goes on after a pause, at the same step.
-type ActResume struct{}
-
-// ActTakeBack begins the way back.
-type ActTakeBack struct {
-	Cause  Cause
-	Reason string
-}
-
-// ActNeutralise takes the new policy out of force and proves it.
-type ActNeutralise struct{}
-
-// ActUnlabel takes the pods out of the cohort.
-type ActUnlabel struct{}
-
-// ActTidy brings the touched objects back, one after the other, each behind its proof.
-type ActTidy struct{}
-
-// ActRelease takes our marks off the objects, gives their fields back to their owners and closes the record.
-type ActRelease struct{}
-
-// ActEnd ends the run in a phase.
-type ActEnd struct{ Phase Phase }
-
-func (ActWrite) action()      {}
-func (ActProve) action()      {}
-func (ActLabel) action()      {}
-func (ActHold) action()       {}
-func (ActMeasure) action()    {}
-func (ActAdvance) action()    {}
-func (ActPause) action()      {}
-func (ActResume) action()     {}
-func (ActTakeBack) action()   {}
-func (ActNeutralise) action() {}
-func (ActUnlabel) action()    {}
-func (ActTidy) action()       {}
-func (ActRelease) action()    {}
-func (ActEnd) action()        {}
+// OnSignalPause leaves everything as it is when a signal comes.
+const OnSignalPause = "pause"
 
 // The acts of taking back, as State.Undo counts them.
 const (
@@ -107,12 +50,20 @@ const (
 //
 //	Progressing ─ write → prove → (label) → hold ─ tick … Pass ─→ next step ─→ Baking ─→ Folding ─→ Succeeded
 //	      └───── Fail, timeout, edit, signal, abort ─→ RollingBack ─ neutralise → unlabel → tidy → release ─→ RolledBack
+//	                                                        └── it cannot be done, for minutes ─→ Failed
 func Next(p *Plan, s State, f Facts, now time.Time) Action {
+	s.Step, s.Stage = max(s.Step, 0), max(s.Stage, 0)
 	switch s.Phase {
 	case RollingBack:
 		return nextBack(s)
 	case Succeeded, RolledBack, Superseded, Failed:
 		return ActEnd{Phase: s.Phase}
+	}
+	if p.Back {
+		return ActTakeBack{Cause: CauseInternal, Reason: "its plan cannot be made again, so that it can only go back"}
+	}
+	if s.Step >= len(p.Steps) {
+		return nextDone(s)
 	}
 	if back, ok := mustTakeBack(s, f, now); ok {
 		return back
@@ -120,27 +71,25 @@ func Next(p *Plan, s State, f Facts, now time.Time) Action {
 	if s.Phase == Paused {
 		return nextPaused(s, f, now)
 	}
-	if s.Step >= len(p.Steps) {
-		return nextDone(s)
-	}
 	return nextForward(p, s, f, now)
 }
 
 func nextBack(s State) Action {
-	switch s.Undo {
-	case undoNothing:
+	switch {
+	case s.Undo <= undoNothing:
 		return ActNeutralise{}
-	case undoNeutralised:
+	case s.Undo == undoNeutralised:
 		return ActUnlabel{}
-	case undoUnlabelled:
+	case s.Undo == undoUnlabelled:
 		return ActTidy{}
-	case undoTidied:
+	case s.Undo == undoTidied:
 		return ActRelease{}
 	default:
 		return ActEnd{Phase: RolledBack}
 	}
 }
 
+// nextDone ends a rollout whose last step has passed: what is left is housekeeping, which nobody can call off.
 func nextDone(s State) Action {
 	if s.Undo < undoReleased {
 		return ActRelease{}
@@ -163,17 +112,6 @@ func mustTakeBack(s State, f Facts, now time.Time) (Action, bool) {
 	return nil, false
 }
 
-// The requests that a person can leave on the Lease.
-const (
-	RequestAbort   = "abort"
-	RequestPause   = "pause"
-	RequestResume  = "resume"
-	RequestPromote = "promote"
-)
-
-// OnSignalPause leaves everything as it is when a signal comes.
-const OnSignalPause = "pause"
-
 func nextPaused(s State, f Facts, now time.Time) Action {
 	switch {
 	case f.Request == RequestPromote && s.Holding:
@@ -185,27 +123,26 @@ func nextPaused(s State, f Facts, now time.Time) Action {
 	case f.Interrupted, s.PauseUntil.IsZero() && !f.Attended:
 		return ActEnd{Phase: Paused}
 	}
-	return ActPause{Reason: s.Reason, Until: s.PauseUntil}
+	return ActPause{Cause: s.Cause, Reason: s.Reason, Until: s.PauseUntil}
 }
 
 func nextForward(p *Plan, s State, f Facts, now time.Time) Action {
 	step := p.Steps[s.Step]
-	if f.Interrupted {
-		return ActPause{Reason: "interrupted by a signal"}
-	}
-	if f.Request == RequestPause {
-		return ActPause{Reason: "paused by a person"}
-	}
-	if step.Pause && s.PausePassed <= s.Step {
+	switch {
+	case f.Interrupted:
+		return ActPause{Cause: CausePerson, Reason: "interrupted by a signal"}
+	case f.Request == RequestPause:
+		return ActPause{Cause: CausePerson, Reason: "paused by a person"}
+	case step.Pause && s.PausePassed <= s.Step:
 		return stepPause(step, now)
-	}
-	if s.Stage < len(step.Stages) {
-		if s.Written {
-			return ActProve{Step: s.Step, Stage: s.Stage}
-		}
+	case s.Stage < len(step.Stages) && s.Written:
+		return ActProve{Step: s.Step, Stage: s.Stage}
+	case s.Stage < len(step.Stages):
 		return ActWrite{Step: s.Step, Stage: s.Stage}
+	case step.Kind == metrics.StepClean:
+		return ActAdvance{Why: "cleaned up"}
 	}
-	if more := missingInstances(step, s, f); len(more) > 0 {
+	if more := missingInstances(step, f); len(more) > 0 {
 		return ActLabel{Pods: more}
 	}
 	if !s.Holding {
@@ -221,97 +158,110 @@ func stepPause(step PlannedStep, now time.Time) Action {
 	return ActPause{Reason: "the rollout asks for a person's word before " + step.Name}
 }
 
-// missingInstances are the pods to label so that the cohort has the size asked for, counting only pods that live.
-func missingInstances(step PlannedStep, s State, f Facts) []string {
-	if step.Labels == nil {
-		return nil
-	}
-	want := InstanceCount(step.Exposure, len(f.Candidates))
-	var have int
-	var free []string
-	for _, pod := range f.Candidates {
-		if slices.Contains(s.Instances, pod) {
-			have++
-		} else {
-			free = append(free, pod)
-		}
-	}
-	return free[:min(max(want-have, 0), len(free))]
-}
-
-// InstanceCount is the number of pods of a share: rounded up, at least one, and short of all while a bake holds some
-// back.
-func InstanceCount(e policy.Exposure, pods int) int {
-	if pods == 0 || e.Share <= 0 {
-		return 0
-	}
-	n := int(math.Ceil(e.Share*float64(pods) - 1e-9))
-	if e.Share < 1 && n >= pods && pods > 1 {
-		n = pods - 1
-	}
-	return max(n, 1)
-}
-
 func nextHold(p *Plan, step PlannedStep, s State, f Facts, now time.Time) Action {
-	if f.Request == RequestPromote {
+	switch {
+	case f.Request == RequestPromote:
 		return ActAdvance{Why: "promoted by a person"}
-	}
-	if step.Kind == metrics.StepClean {
-		return ActAdvance{Why: "cleaned up"}
-	}
-	if p.Settings.NoAnalysis {
-		if end := s.Since.Add(step.Min); now.Before(end) {
-			return ActMeasure{At: earlier(end, now.Add(p.Settings.Tick))}
-		}
-		return ActAdvance{Why: "not judged: analysis is off"}
+	case p.Settings.NoAnalysis:
+		return nextUnjudged(p, step, s, now)
 	}
 	switch f.Judgement.Verdict {
 	case metrics.Pass:
 		return ActAdvance{Why: f.Judgement.Reason}
 	case metrics.Fail:
-		return onFail(p, s, f.Judgement)
+		return onFail(p, f.Judgement)
 	case metrics.Inconclusive:
-		return onUnclear(p.Settings.OnInconclusive, "inconclusive: "+f.Judgement.Reason)
+		return onInconclusive(p, step, f)
 	case metrics.NoData, metrics.Error:
-		if late := s.Since.Add(noDataPatience(step)); now.After(late) {
-			return onUnclear(p.Settings.OnNoData, "nothing to judge by: "+f.Judgement.Reason)
+		if now.Sub(later(s.Since, s.Seen)) > noDataPatience(step) {
+			return onUnclear(p.Settings.OnNoData, f.Attended, "nothing to judge by: "+f.Judgement.Reason)
 		}
 	}
-	return ActMeasure{At: s.Tick.Add(p.Settings.Tick)}
+	return ActMeasure{At: s.Tick.Add(p.Settings.tick())}
 }
 
-// noDataPatience is how long a step waits for data: its longest time, but five minutes at most (JUDGE.md §3).
+// nextUnjudged watches for edits, signals and requests alone, for the step's least time.
+func nextUnjudged(p *Plan, step PlannedStep, s State, now time.Time) Action {
+	end := s.Since.Add(step.Min)
+	if !now.Before(end) {
+		return ActAdvance{Why: "not judged: analysis is off"}
+	}
+	if at := now.Add(p.Settings.tick()); at.Before(end) {
+		return ActMeasure{At: at}
+	}
+	return ActMeasure{At: end}
+}
+
+// noDataPatience is how long a step waits for data since it last had some: its longest time, but five minutes at most
+// (JUDGE.md §3).
 func noDataPatience(step PlannedStep) time.Duration {
 	return min(max(step.Max, step.Min), 5*time.Minute)
 }
 
-func onFail(p *Plan, s State, j metrics.Judgement) Action {
-	if p.Settings.OnFailure == "pause" && s.Reason != j.Reason {
-		return ActPause{Reason: "harm found: " + j.Reason}
+func onFail(p *Plan, j metrics.Judgement) Action {
+	if p.Settings.OnFailure == "pause" {
+		return ActPause{Cause: CauseBreach, Reason: "harm found: " + j.Reason}
 	}
 	return ActTakeBack{Cause: CauseBreach, Reason: j.Reason}
 }
 
-func onUnclear(choice, reason string) Action {
-	switch choice {
-	case "promote":
+// onInconclusive never goes on after step 0: where identical halves differ, no later comparison is to be trusted, and
+// nothing was exposed yet (JUDGE.md §5).
+func onInconclusive(p *Plan, step PlannedStep, f Facts) Action {
+	reason := "inconclusive: " + f.Judgement.Reason
+	if step.Kind == metrics.StepStage {
+		return ActTakeBack{Cause: CauseInconclusive, Reason: reason}
+	}
+	return onUnclear(p.Settings.OnInconclusive, f.Attended, reason)
+}
+
+func onUnclear(choice string, attended bool, reason string) Action {
+	switch {
+	case choice == "promote":
 		return ActAdvance{Why: reason}
-	case "pause":
-		return ActPause{Reason: reason}
+	case choice == "pause", choice != "rollback" && attended:
+		return ActPause{Cause: CauseInconclusive, Reason: reason}
 	default:
 		return ActTakeBack{Cause: CauseInconclusive, Reason: reason}
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
 		return a
 	}
 	return b
 }
 
+// heeds tells whether a request changes at once what a rollout does.
+func heeds(p *Plan, s State, request string) bool {
+	if s.Phase == RollingBack || s.Phase.Ended() || s.Step >= len(p.Steps) {
+		return false
+	}
+	switch request {
+	case RequestAbort:
+		return true
+	case RequestPause:
+		return s.Phase != Paused
+	case RequestResume:
+		return s.Phase == Paused
+	case RequestPromote:
+		return s.Phase == Paused || s.Holding
+	}
+	return false
+}
+
+// waits tells whether a request is to be kept for later: a promotion that comes while a step is written and proved
+// counts once it is judged.
+func waits(p *Plan, s State, request string) bool {
+	return request == RequestPromote && s.Phase != RollingBack && !s.Phase.Ended() && s.Step < len(p.Steps)
+}
+
 // PhaseAt is the phase of a step while it goes forward.
 func PhaseAt(p *Plan, step int) Phase {
+	if step < 0 {
+		return Progressing
+	}
 	if step >= len(p.Steps) {
 		return Folding
 	}
@@ -325,18 +275,25 @@ func PhaseAt(p *Plan, step int) Phase {
 	}
 }
 
-// Asked says what a step asks for and what it will be: "asked 1 %, 3 client pods: 1 pod, 33 %".
-func Asked(e policy.Exposure, candidates int) string {
-	switch {
-	case e.Mode == policy.Staged || e.By == policy.All:
-		return ""
-	case e.By == policy.ByInstance && candidates > 0:
-		n := InstanceCount(e, candidates)
-		return fmt.Sprintf("asked %.4g %%, %d client pods: %d, %.0f %%", e.Share*100, candidates, n, 100*float64(n)/float64(candidates))
-	case e.By == policy.ByRequest:
-		if real := e.Window.Share(); math.Abs(real-e.Share) > 0.00005 {
-			return fmt.Sprintf("asked %.4g %%, %d of %d ids: %.3f %%", e.Share*100, e.Window.Width, policy.Buckets, real*100)
+// missingInstances are the pods to label and to prove so that the cohort has the size asked for. Step 0 labels nobody:
+// its halves are identical, and a cohort of half of the pods would be too wide for the step that follows.
+func missingInstances(step PlannedStep, f Facts) []string {
+	if step.Labels == nil || step.Exposure.Mode == policy.Staged {
+		return nil
+	}
+	want := InstanceCount(step.Exposure, len(f.Candidates))
+	taken := map[string]bool{}
+	for _, pod := range append(append([]string{}, f.Cohort...), f.Labelled...) {
+		taken[pod] = true
+	}
+	missing := append([]string{}, f.Labelled...)
+	for _, pod := range f.Candidates {
+		if len(f.Cohort)+len(missing) >= want {
+			break
+		}
+		if !taken[pod] {
+			missing = append(missing, pod)
 		}
 	}
-	return ""
+	return missing
 }

@@ -4,58 +4,80 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
-// readBack is the least window of a read, so that a scrape that came late is not lost.
-const readBack = time.Minute
+const (
+	// readBack is the least window of a read, so that a scrape that came late is not lost; longestTick the longest
+	// interval that is asked for, however long nobody looked.
+	readBack    = time.Minute
+	longestTick = 15 * time.Minute
+	// readPatience is how long a metrics source may think about an answer.
+	readPatience = 15 * time.Second
+)
+
+// errNoMeter is what is judged where there is no metrics source and nobody said to go without.
+var errNoMeter = errors.New("there is no metrics source")
 
 // hold begins to judge the step: what is counted from now on belongs to it.
 func (r *run) hold(ctx context.Context) error {
 	r.announce()
-	r.state.Holding, r.state.Since, r.state.Tick = true, time.Now(), time.Now()
+	now := time.Now()
+	r.state.Holding, r.state.Since, r.state.Tick, r.state.Seen = true, now, now, now
 	r.facts.Judgement = metrics.Judgement{}
+	step := r.plan.Steps[r.state.Step]
+	if step.Labels != nil && step.Exposure.Mode != policy.Staged && len(r.facts.Candidates) == 0 {
+		r.emit(Warned{Head: r.head(), Text: "nobody is in the cohort: no client pod of " + r.plan.Change.Target.String() + " is known"})
+	}
 	return r.save(ctx)
 }
 
-// measure waits for the time and takes the interval since the last tick into the score.
+// measure waits for the time and takes the interval since the last tick into the score. It looks for edits first: a
+// verdict that cannot be acted upon at once is not kept.
 func (r *run) measure(ctx context.Context, at time.Time) error {
+	r.facts.Judgement = metrics.Judgement{}
 	if err := r.keep(ctx, func(ctx context.Context) error { return sleep(ctx, time.Until(at)) }); err != nil {
 		return err
 	}
-	now := time.Now()
-	if r.Meter != nil && !r.plan.Settings.NoAnalysis {
-		if err := r.judge(ctx, now); err != nil {
-			return err
-		}
-	}
-	r.state.Tick = now
-	if err := r.lookForEdits(ctx); err != nil {
+	if err := r.lookForEdits(ctx); err != nil || r.facts.Edited != "" {
 		return err
 	}
+	if !r.plan.Settings.NoAnalysis {
+		return r.judge(ctx)
+	}
+	r.state.Tick = time.Now()
 	return r.save(ctx)
 }
 
-func (r *run) judge(ctx context.Context, now time.Time) error {
-	step := r.plan.Steps[r.state.Step]
-	tick := metrics.Tick{From: r.state.Tick, To: now}
-	series, err := r.read(ctx, now)
+// judge reads one interval and stores the score with it, so that the interval is counted once, whoever goes on.
+func (r *run) judge(ctx context.Context) error {
+	now := time.Now()
+	from := later(r.state.Tick, now.Add(-longestTick))
+	tick := metrics.Tick{From: from, To: now}
+	series, err := r.read(ctx, from, now)
+	var stop *stopped
 	switch {
-	case errors.Is(err, errRequested):
+	case errors.As(err, &stop), ctx.Err() != nil:
 		return err
 	case err != nil:
 		tick.Fault = err.Error()
 	default:
-		r.counters, tick = r.counters.Step(series, r.state.Tick, now)
-		r.noteCallers(step, series)
+		r.counters, tick = r.counters.Step(series, from, now)
+		r.noteCallers(series)
 	}
-	r.state.Judge, r.facts.Judgement = r.Judge.Step(r.state.Judge, judgeStep(r.state, step), tick, now)
-	r.emit(Judged{Head: r.head(), Step: r.stepName(), Judgement: r.facts.Judgement})
+	score, judgement := r.Judge.Step(r.state.Judge, judgeStep(r.state, r.plan.Steps[r.state.Step]), tick, now)
+	r.emit(Judged{Head: r.head(), Step: r.stepName(), Judgement: judgement})
+	r.state.Judge, r.state.Tick = score, now
+	if judgement.Verdict != metrics.NoData && judgement.Verdict != metrics.Error {
+		r.state.Seen = now
+	}
+	if err := r.save(ctx); err != nil {
+		return err
+	}
+	r.facts.Judgement = judgement
 	return nil
 }
 
@@ -73,7 +95,10 @@ func judgeStep(s State, step PlannedStep) metrics.JudgeStep {
 }
 
 // read asks for the counters of both sides; the window reaches back to the last tick.
-func (r *run) read(ctx context.Context, now time.Time) ([]metrics.Series, error) {
+func (r *run) read(ctx context.Context, from, now time.Time) ([]metrics.Series, error) {
+	if r.Meter == nil {
+		return nil, errNoMeter
+	}
 	step := r.plan.Steps[r.state.Step]
 	q, err := r.Mesh.Query(r.Snapshot, r.plan.Change, step.Exposure, r.sides())
 	if err != nil {
@@ -84,93 +109,32 @@ func (r *run) read(ctx context.Context, now time.Time) ([]metrics.Series, error)
 	} else {
 		r.counters, r.counting = metrics.NewCounters(q), true
 	}
-	window := max(now.Sub(r.state.Tick)+2*r.plan.Settings.Tick, readBack)
+	window := max(now.Sub(from)+2*r.plan.Settings.tick(), readBack)
 	var series []metrics.Series
 	err = r.keep(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, readPatience)
+		defer cancel()
 		series, err = r.Meter.Read(ctx, q, now, window)
 		return err
 	})
 	return series, err
 }
 
-// sides says which pods are under the new policy; nil where the populations are requests.
-func (r *run) sides() map[string]metrics.Side {
-	if r.plan.Steps[r.state.Step].Labels == nil {
-		return nil
-	}
-	out := map[string]metrics.Side{}
-	for _, pod := range r.facts.Candidates {
-		out[pod] = metrics.Old
-	}
-	for _, pod := range r.state.Instances {
-		out[pod] = metrics.New
-	}
-	return out
-}
-
-// noteCallers learns in step 0 which pods call the target: those are the cohort's candidates by instance.
-func (r *run) noteCallers(step PlannedStep, series []metrics.Series) {
-	if step.Kind != metrics.StepStage {
-		return
-	}
-	callers := slices.Clone(r.state.Callers)
-	for _, c := range metrics.CallersOf(series) {
-		if !slices.Contains(callers, c) {
-			callers = append(callers, c)
-		}
-	}
-	slices.Sort(callers)
-	r.state.Callers = callers
-}
-
-// candidates are the live pods of the callers' workloads, dealt round-robin over the workloads, so that a small cohort
-// is not all of one workload.
-func candidates(pods []policy.Pod, callers []string) []string {
-	workloads := map[string]bool{}
-	for _, p := range pods {
-		if slices.Contains(callers, p.ID()) {
-			workloads[p.Namespace+"/"+p.Workload] = true
-		}
-	}
-	byWorkload := map[string][]string{}
-	for _, p := range pods {
-		w := p.Namespace + "/" + p.Workload
-		if workloads[w] && p.Proxy && p.Ready && !p.Terminating {
-			byWorkload[w] = append(byWorkload[w], p.ID())
-		}
-	}
-	return dealt(byWorkload)
-}
-
-func dealt(groups map[string][]string) []string {
-	var names []string
-	longest := 0
-	for name, ids := range groups {
-		slices.Sort(ids)
-		names = append(names, name)
-		longest = max(longest, len(ids))
-	}
-	slices.Sort(names)
-	var out []string
-	for i := range longest {
-		for _, n := range names {
-			if i < len(groups[n]) {
-				out = append(out, groups[n][i])
-			}
-		}
-	}
-	return out
-}
-
 // lookForEdits compares every touched object with what we wrote last.
 func (r *run) lookForEdits(ctx context.Context) error {
 	for _, t := range r.state.Touched {
-		live, err := r.Objects.Get(ctx, t.Ref)
+		live, err := r.get(ctx, t.Ref)
 		if err != nil {
 			return err
 		}
+		if err := r.overtaken(live); err != nil {
+			return err
+		}
+		if other := r.foreignMark(live); other != "" {
+			return &MarkedError{Ref: t.Ref, Other: other}
+		}
 		if SpecHash(live) != t.Spec {
-			r.facts.Edited = strings.TrimSpace(fmt.Sprintf("%s was changed by somebody else during the rollout: %s", t.Ref, editedText(live)))
+			r.facts.Edited = fmt.Sprintf("%s was changed by somebody else during the rollout: %s", t.Ref, editedText(live))
 			return nil
 		}
 	}

@@ -1,10 +1,6 @@
 package rollout
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +17,8 @@ const planRev = "0000000000"
 
 // Settings are the choices of a run that are no part of a step.
 type Settings struct {
-	// OnFailure is rollback or pause, OnInconclusive and OnNoData are wait, rollback or promote (JUDGE.md §3).
+	// OnFailure is rollback or pause. OnInconclusive and OnNoData are wait, rollback, pause or promote: wait asks a
+	// person once waiting has come to its end, and takes back where there is none to ask (JUDGE.md §3).
 	OnFailure      string `json:"onFailure,omitempty"`
 	OnInconclusive string `json:"onInconclusive,omitempty"`
 	OnNoData       string `json:"onNoData,omitempty"`
@@ -33,6 +30,21 @@ type Settings struct {
 	Tick time.Duration `json:"tick"`
 	// NoAnalysis goes on without a metrics source: every step ends at its least time.
 	NoAnalysis bool `json:"noAnalysis,omitempty"`
+}
+
+// tick is never zero, so that a run without the setting does not spin.
+func (s Settings) tick() time.Duration {
+	if s.Tick <= 0 {
+		return 15 * time.Second
+	}
+	return s.Tick
+}
+
+func (s Settings) propagation() time.Duration {
+	if s.PropagationTimeout <= 0 {
+		return 30 * time.Second
+	}
+	return s.PropagationTimeout
 }
 
 // PlannedStep is a step with what it writes.
@@ -62,6 +74,8 @@ type Plan struct {
 	Notes, AtFold []string
 	// Documents are what the plan was made of, for the record.
 	Documents []map[string]any
+	// Back says that this plan can only go back: it was made from a record, and nothing of it was compiled.
+	Back bool
 }
 
 // Compiler is the part of a mesh that planning needs.
@@ -100,12 +114,6 @@ func NewPlan(m Compiler, in PlanInput) (*Plan, error) {
 	}
 	p.Digest = digest
 	return p, nil
-}
-
-// RevOf is the rev of a run of a plan: another one for every run, so that old series are never taken for new ones.
-func RevOf(digest string, started time.Time) string {
-	sum := sha256.Sum256([]byte(digest + started.UTC().Format(time.RFC3339Nano)))
-	return hex.EncodeToString(sum[:])[:8]
 }
 
 func compilePlan(m Compiler, in PlanInput, c policy.Change) (*Plan, error) {
@@ -214,56 +222,4 @@ func (p *Plan) Before(step, stage int, ref Ref) *unstructured.Unstructured {
 		}
 	}
 	return p.BaseOf(ref)
-}
-
-// SpecHash is a short hash of what a mesh reads of an object: everything but metadata and status. It is empty for nil.
-func SpecHash(o *unstructured.Unstructured) string {
-	if o == nil {
-		return ""
-	}
-	content := map[string]any{}
-	for k, v := range o.Object {
-		if k != "metadata" && k != "status" && k != "apiVersion" {
-			content[k] = v
-		}
-	}
-	return shortHash(content)
-}
-
-func shortHash(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return "unencodable: " + err.Error()
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])[:16]
-}
-
-func digestOf(in PlanInput, p *Plan) string {
-	type body struct {
-		Name   string
-		Stages []map[string]any
-	}
-	var bodies []body
-	for _, s := range p.Steps {
-		b := body{Name: s.Name}
-		for _, st := range s.Stages {
-			b.Stages = append(b.Stages, map[string]any{"object": st.Object.Object, "delete": st.Delete})
-		}
-		bodies = append(bodies, b)
-	}
-	specs := map[string]string{}
-	for _, o := range p.Base {
-		specs[RefOf(o).String()] = SpecHash(o)
-	}
-	return "sha256:" + fullHash(map[string]any{"documents": in.Documents, "steps": in.Steps, "bodies": bodies, "specs": specs})
-}
-
-func fullHash(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprintf("unencodable: %v", err)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }

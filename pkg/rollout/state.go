@@ -1,8 +1,6 @@
 package rollout
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
@@ -11,9 +9,6 @@ import (
 
 // StateVersion is the version of the state's format.
 const StateVersion = 1
-
-// maxState bounds the encoded state, which lives in an annotation (DESIGN.md §6).
-const maxState = 32 << 10
 
 // Phase is where a rollout is.
 type Phase string
@@ -62,8 +57,14 @@ type Touched struct {
 	Ref
 	// Absent says that it did not exist before.
 	Absent bool `json:"absent,omitempty"`
-	// Spec is the hash of the spec that we wrote last (or are about to write).
+	// Spec is the hash of the spec that we wrote last (or are about to write), as the API server stores it; empty where
+	// we deleted it.
 	Spec string `json:"spec,omitempty"`
+	// Ours says that a write of ours was proved on it. An object without it that does not bear our mark either was
+	// never written by this rollout: on the way back it is somebody else's.
+	Ours bool `json:"ours,omitempty"`
+	// Back says that it was brought back and that this was proved.
+	Back bool `json:"back,omitempty"`
 }
 
 // StepResult is what a finished step came to.
@@ -108,14 +109,18 @@ type State struct {
 	Reason string `json:"reason,omitempty"`
 
 	Touched []Touched `json:"touched,omitempty"`
-	// Instances are the pods ("namespace/pod") that bear the cohort label.
+	// Forms gives for the hash of a spec as we send it the hash of what the API server makes of it (defaults filled in),
+	// where the two differ. The rehearsal learns them.
+	Forms map[string]string `json:"forms,omitempty"`
+	// Instances are pods ("namespace/pod") that bear the cohort label, for people: the labels themselves are what counts.
 	Instances []string `json:"instances,omitempty"`
-	// Callers are the client pods known to call the target.
+	// Callers are the workloads ("namespace/workload") known to call the target; a pod's own name does as well.
 	Callers []string `json:"callers,omitempty"`
 
-	// Judge is the judge's score, Tick the end of the last interval in it.
+	// Judge is the judge's score, Tick the end of the last interval in it, Seen the end of the last one with data.
 	Judge metrics.State `json:"judge,omitzero"`
 	Tick  time.Time     `json:"tick,omitzero"`
+	Seen  time.Time     `json:"seen,omitzero"`
 
 	Results  []StepResult `json:"results,omitempty"`
 	Started  time.Time    `json:"started"`
@@ -125,28 +130,4 @@ type State struct {
 	Request string `json:"request,omitempty"`
 	// Fence grows with every takeover.
 	Fence int64 `json:"fence"`
-}
-
-// Encode writes the state; it refuses one that an annotation could not hold.
-func (s State) Encode() (string, error) {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return "", fmt.Errorf("encoding the state of rollout %s: %w", s.Name, err)
-	}
-	if len(b) > maxState {
-		return "", fmt.Errorf("encoding the state of rollout %s: %d bytes, more than the %d that an annotation may hold", s.Name, len(b), maxState)
-	}
-	return string(b), nil
-}
-
-// DecodeState reads a state of this or an older version.
-func DecodeState(text string) (State, error) {
-	var s State
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return State{}, fmt.Errorf("decoding a rollout's state: %w", err)
-	}
-	if s.Version < 1 || s.Version > StateVersion {
-		return State{}, fmt.Errorf("decoding a rollout's state: version %d, this meshpol knows 1 to %d; use the newer meshpol that wrote it", s.Version, StateVersion)
-	}
-	return s, nil
 }
