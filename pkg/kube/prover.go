@@ -1,0 +1,345 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshpol/meshpol/pkg/mesh/istio/xds"
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/rollout"
+)
+
+var _ rollout.Prover = (*Prover)(nil)
+
+const (
+	// pollFirst and pollLater are the times between two polls of an istiod, during the first second and after it.
+	pollFirst = 50 * time.Millisecond
+	pollLater = 500 * time.Millisecond
+	pollFast  = 2 * time.Second
+	// probers is how many proxies are read at a time.
+	probers = 8
+	// planesEvery is how often the list of istiods is read during a barrier.
+	planesEvery = 5 * time.Second
+)
+
+// NoIstiodError says that no control plane was found whose word could prove anything.
+type NoIstiodError struct{ Server string }
+
+func (e *NoIstiodError) Error() string {
+	return fmt.Sprintf("proving propagation: no running pod is labelled %s in the cluster %s; where the control plane is managed, or runs elsewhere, its word cannot be had", istiodLabel, e.Server)
+}
+
+// PortForwardError says that the right to ask istiod is missing.
+type PortForwardError struct {
+	Istiod string
+	Rights *RightsError
+}
+
+func (e *PortForwardError) Error() string {
+	return fmt.Sprintf("proving propagation: istiod %s answers on its debug port only through a port-forward, and %v; grant `get` and `create` on pods/portforward in namespace %s",
+		e.Istiod, e.Rights, e.Rights.Namespace)
+}
+
+// Unwrap is the missing right.
+func (e *PortForwardError) Unwrap() error { return e.Rights }
+
+// Prover proves propagation on istiod's and Envoy's own words (docs/design/barrier.md). It keeps its port-forwards
+// open between barriers; Close ends them. One barrier at a time.
+type Prover struct {
+	cluster *Cluster
+	forward *forwarder
+
+	mu     sync.Mutex
+	memory *xds.Memory
+	epochs map[string]epoch
+}
+
+// epoch numbers the processes of one istiod pod by the connection that reached them.
+type epoch struct {
+	process string
+	number  int
+}
+
+// NewProver is a prover in the cluster.
+func NewProver(c *Cluster) *Prover {
+	return &Prover{cluster: c, forward: newForwarder(c), memory: xds.NewMemory(), epochs: map[string]epoch{}}
+}
+
+// Close ends all port-forwards.
+func (p *Prover) Close() { p.forward.Close() }
+
+// Expect names pods that have a proxy: one that is connected to no istiod is then missed instead of overlooked.
+func (p *Prover) Expect(pods []policy.Pod) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pod := range pods {
+		if pod.Proxy && pod.Ready && !pod.Terminating {
+			p.memory.Expect(pod.ID())
+		}
+	}
+}
+
+// Prove waits until every concerned proxy holds all markers. When ctx ends before, it returns what it has with a
+// *rollout.StragglersError; a refusal ends it at once with a *rollout.RejectedError.
+func (p *Prover) Prove(ctx context.Context, req rollout.ProofRequest, progress func(rollout.Proof)) (rollout.Proof, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(req.Markers) == 0 {
+		return rollout.Proof{}, nil
+	}
+	planes, err := p.planes(ctx)
+	if err != nil {
+		return rollout.Proof{}, err
+	}
+	b := xds.New(xds.Question{Markers: req.Markers, Host: req.Host, Only: req.Proxies}, p.memory, time.Now())
+	defer b.Remember()
+	r := newRound(p, b, progress)
+	return r.run(ctx, planes)
+}
+
+// planes are the istiods that run.
+func (p *Prover) planes(ctx context.Context) ([]istiod, error) {
+	all, err := p.cluster.istiods(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("proving propagation: %w", err)
+	}
+	var out []istiod
+	for _, i := range all {
+		if i.running {
+			out = append(out, i)
+		}
+	}
+	if len(out) == 0 {
+		return nil, &NoIstiodError{Server: p.cluster.Server()}
+	}
+	return out, nil
+}
+
+// epochOf numbers the process behind a connection.
+func (p *Prover) epochOf(id, process string) int {
+	e := p.epochs[id]
+	if e.process != process {
+		e = epoch{process: process, number: e.number + 1}
+		p.epochs[id] = e
+	}
+	return e.number
+}
+
+// round is one barrier: its goroutines ask, and one loop listens and decides.
+type round struct {
+	*Prover
+	barrier  *xds.Barrier
+	progress func(rollout.Proof)
+	began    time.Time
+
+	polls    chan poll
+	readings chan []xds.Reading
+	planeset chan []istiod
+	pollers  map[string]context.CancelFunc
+	probing  int
+	last     rollout.Proof
+	group    sync.WaitGroup
+}
+
+// poll is one answer of an istiod.
+type poll struct {
+	plane   istiod
+	process string
+	began   time.Time
+	list    []xds.Status
+	err     error
+}
+
+func newRound(p *Prover, b *xds.Barrier, progress func(rollout.Proof)) *round {
+	return &round{
+		Prover: p, barrier: b, progress: progress, began: time.Now(),
+		polls: make(chan poll), readings: make(chan []xds.Reading), planeset: make(chan []istiod), pollers: map[string]context.CancelFunc{},
+	}
+}
+
+// run listens to the answers until the barrier is decided. It leaves no goroutine behind.
+func (r *round) run(ctx context.Context, planes []istiod) (rollout.Proof, error) {
+	asking, stop := context.WithCancel(ctx)
+	defer r.group.Wait()
+	defer stop()
+	r.follow(asking, planes)
+	r.group.Go(func() { r.watchPlanes(asking) })
+	tick := time.NewTicker(pollFirst)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return r.straggling(ctx)
+		case set := <-r.planeset:
+			r.follow(asking, set)
+		case a := <-r.polls:
+			err = r.listen(a)
+		case readings := <-r.readings:
+			r.probing--
+			r.barrier.Read(readings, time.Now())
+		case <-tick.C:
+		}
+		if err != nil {
+			return r.proof(), err
+		}
+		if proof, over, err := r.decide(); over {
+			return proof, err
+		}
+		r.probe(asking)
+	}
+}
+
+// decide tells whether the barrier is over, and how.
+func (r *round) decide() (rollout.Proof, bool, error) {
+	proof := r.proof()
+	if r.progress != nil && (proof.Confirmed != r.last.Confirmed || proof.Concerned != r.last.Concerned) {
+		r.progress(proof)
+	}
+	r.last = proof
+	for _, refusal := range r.barrier.Refused(time.Now()) {
+		proof.Rejected = append(proof.Rejected, rollout.Rejection{Proxy: refusal.Proxy, Message: refusal.Message})
+	}
+	if len(proof.Rejected) > 0 {
+		return proof, true, &rollout.RejectedError{Proof: proof}
+	}
+	return proof, r.barrier.Done(), nil
+}
+
+func (r *round) proof() rollout.Proof {
+	c := r.barrier.Count()
+	return rollout.Proof{Confirmed: c.Confirmed, Concerned: c.Concerned, Unconcerned: c.Unconcerned, Stragglers: c.Stragglers, Took: c.Took}
+}
+
+// straggling is the end without a proof. A caller that gave up for another reason than the time is told its reason.
+func (r *round) straggling(ctx context.Context) (rollout.Proof, error) {
+	proof := r.proof()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return proof, fmt.Errorf("proving propagation: %w", context.Cause(ctx))
+	}
+	return proof, &rollout.StragglersError{Proof: proof}
+}
+
+// listen takes an answer of an istiod. Without the right to ask, waiting is of no use.
+func (r *round) listen(a poll) error {
+	id := a.plane.id()
+	var rights *RightsError
+	switch {
+	case a.err == nil:
+		r.barrier.Poll(id, r.epochOf(id, a.process), a.began, time.Now(), a.list)
+	case errors.As(a.err, &rights):
+		return &PortForwardError{Istiod: id, Rights: rights}
+	case !errors.Is(a.err, context.Canceled):
+		r.barrier.Trouble(id, a.err.Error())
+	}
+	return nil
+}
+
+// follow polls the istiods there are, and no others.
+func (r *round) follow(ctx context.Context, planes []istiod) {
+	ids := make([]string, 0, len(planes))
+	for _, i := range planes {
+		id := i.id()
+		ids = append(ids, id)
+		if r.pollers[id] == nil {
+			var polling context.Context
+			polling, r.pollers[id] = context.WithCancel(ctx)
+			r.group.Go(func() { r.poll(polling, i) })
+		}
+	}
+	for id, stop := range maps.Clone(r.pollers) {
+		if !contains(ids, id) {
+			stop()
+			delete(r.pollers, id)
+		}
+	}
+	r.barrier.Planes(ids, time.Now())
+}
+
+func contains(all []string, one string) bool {
+	for _, s := range all {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+// poll asks one istiod again and again: quickly while most is expected, never more than a quarter of the time.
+func (r *round) poll(ctx context.Context, i istiod) {
+	for {
+		began := time.Now()
+		list, process, err := r.forward.syncz(ctx, i)
+		took := time.Since(began)
+		select {
+		case <-ctx.Done():
+			return
+		case r.polls <- poll{plane: i, process: process, began: began, list: list, err: err}:
+		}
+		pause := pollFirst
+		if time.Since(r.began) > pollFast || err != nil {
+			pause = pollLater
+		}
+		if sleep(ctx, max(pause, 3*took)) != nil {
+			return
+		}
+	}
+}
+
+// watchPlanes looks for istiods that come and go.
+func (r *round) watchPlanes(ctx context.Context) {
+	for sleep(ctx, planesEvery) == nil {
+		set, err := r.planes(ctx)
+		if err != nil {
+			continue // those we know are asked on; one that is gone says so by itself
+		}
+		select {
+		case <-ctx.Done():
+		case r.planeset <- set:
+		}
+	}
+}
+
+// probe reads the proxies that the barrier wants to know of.
+func (r *round) probe(ctx context.Context) {
+	for _, p := range r.barrier.Probes(time.Now(), probers-r.probing) {
+		texts := map[xds.Scope][]string{}
+		for _, scope := range p.Scopes {
+			texts[scope] = r.barrier.Texts(scope)
+		}
+		r.probing++
+		r.group.Go(func() {
+			readings := r.forward.readProxy(ctx, p, texts)
+			select {
+			case <-ctx.Done():
+			case r.readings <- readings:
+			}
+		})
+	}
+}
+
+// readProxy asks one proxy for every scope of a probe.
+func (f *forwarder) readProxy(ctx context.Context, p xds.Probe, texts map[xds.Scope][]string) []xds.Reading {
+	namespace, pod, _ := strings.Cut(p.Proxy, "/")
+	var out []xds.Reading
+	for _, scope := range p.Scopes {
+		reading := xds.Reading{Proxy: p.Proxy, Scope: scope, Began: time.Now()}
+		found, session, err := f.content(ctx, namespace, pod, scope, texts[scope])
+		var gone *goneError
+		switch {
+		case errors.As(err, &gone):
+			reading.Gone = true
+		case err != nil:
+			reading.Err = err.Error()
+		default:
+			reading.Session, reading.Found, reading.Host = session, found[:len(found)-1], found[len(found)-1]
+		}
+		out = append(out, reading)
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+package xds
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/meshpol/meshpol/pkg/mesh"
+)
+
+func ask(markers ...mesh.Marker) Question { return Question{Markers: markers, Host: simHost} }
+
+// TestDoneMeansDone is the one property that matters: whenever the barrier says that all hold a change, all do.
+func TestDoneMeansDone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		planes := rapid.IntRange(1, 3).Draw(t, "istiods")
+		s := newSim(seed, planes, rapid.IntRange(planes, 60).Draw(t, "proxies"), rapid.Float64Range(0, 1).Draw(t, "concerned"))
+		m := NewMemory()
+		paused := rapid.IntRange(0, len(s.proxies)*3).Draw(t, "paused")
+		for step := range rapid.IntRange(1, 5).Draw(t, "writes") {
+			q := sequence(s, step)
+			limit := 20 * time.Second
+			if rapid.IntRange(0, 3).Draw(t, "cut short") == 0 {
+				limit = time.Duration(rapid.IntRange(0, 600).Draw(t, "limit")) * time.Millisecond
+			}
+			if paused < len(s.proxies) && step == 1 {
+				s.proxies[paused].paused = true
+			}
+			done, refused := s.run(New(q, m, s.now), limit)
+			if len(refused) > 0 {
+				t.Fatalf("refused: %v", refused)
+			}
+			if behind := s.behind(); done && len(behind) > 0 {
+				t.Fatalf("write %d: said done, but %v hold an older write", step, behind)
+			}
+			if stuck := paused < len(s.proxies) && step >= 1; !done && !stuck && limit > 10*time.Second {
+				t.Fatalf("write %d: not done after %s: %+v", step, limit, s.behind())
+			}
+		}
+	})
+}
+
+// sequence is a rollout: split, wider, wider, neutralised, split with another name.
+func sequence(s *sim, step int) Question {
+	switch step {
+	case 0:
+		s.write("mp-new-r1-0-a", "mp-r1-old")
+		return ask(present("mp-new-r1-0-a"))
+	case 1:
+		s.write("mp-new-r1-0-b", "mp-r1-old")
+		return ask(present("mp-new-r1-0-b"))
+	case 2:
+		s.write("mp-r1-old")
+		return ask(absent("mp-new-r1-0-"), present("mp-r1-old"))
+	case 3:
+		s.write()
+		return ask(absent("mp-r1-old"))
+	default:
+		s.write("mp-new-r2-0-a")
+		return ask(present("mp-new-r2-0-a"))
+	}
+}
+
+func TestStragglerIsNamed(t *testing.T) {
+	s := newSim(1, 2, 20, 1)
+	s.proxies[7].paused = true
+	s.write("mp-new-x")
+	b := New(ask(present("mp-new-x")), NewMemory(), s.now)
+	if done, _ := s.run(b, 5*time.Second); done {
+		t.Fatal("done although a proxy is paused")
+	}
+	c := b.Count()
+	if len(c.Stragglers) != 1 || c.Stragglers[0] != "shop/p007" || c.Confirmed != 19 || c.Concerned != 20 {
+		t.Fatalf("count %+v", c)
+	}
+	if why := b.Why("shop/p007"); why != "sent by istiod and not acknowledged" {
+		t.Errorf("why: %q", why)
+	}
+	s.proxies[7].paused = false
+	if done, _ := s.run(b, 5*time.Second); !done {
+		t.Fatalf("not done after it went on: %+v", b.Count())
+	}
+}
+
+func TestRefusalIsFound(t *testing.T) {
+	s := newSim(2, 1, 10, 1)
+	for _, p := range s.proxies[:3] {
+		p.refuses = true
+	}
+	s.write("mp-new-x")
+	done, refused := s.run(New(ask(present("mp-new-x")), NewMemory(), s.now), 5*time.Second)
+	if done || len(refused) == 0 || refused[0].Message != "no such cluster" {
+		t.Fatalf("done %v, refused %v", done, refused)
+	}
+}
+
+// A proxy that refuses something else all the time and holds the change is no refusal.
+func TestOldRefusalOfAnotherThingIsNone(t *testing.T) {
+	s := newSim(3, 1, 6, 1)
+	s.proxies[2].lastErr = "listener of somebody else"
+	s.write("mp-new-x")
+	if done, refused := s.run(New(ask(present("mp-new-x")), NewMemory(), s.now), 5*time.Second); !done || len(refused) > 0 {
+		t.Fatalf("done %v, refused %v", done, refused)
+	}
+}
+
+func TestVanishedProxyStopsCounting(t *testing.T) {
+	s := newSim(4, 2, 12, 1)
+	s.proxies[5].paused = true
+	s.write("mp-new-x")
+	b := New(ask(present("mp-new-x")), NewMemory(), s.now)
+	s.run(b, 2*time.Second)
+	s.proxies[5].plane = nil // the pod is deleted
+	if done, _ := s.run(b, 3*time.Second); !done {
+		t.Fatalf("not done: %+v", b.Count())
+	}
+	if c := b.Count(); c.Confirmed != 11 || c.Concerned != 11 {
+		t.Fatalf("count %+v", c)
+	}
+}
+
+// A proxy that was there in the last barrier and is connected to nobody now is missed.
+func TestAwayProxyIsMissed(t *testing.T) {
+	s := newSim(5, 1, 5, 1)
+	m := NewMemory()
+	s.write("mp-new-x")
+	if done, _ := s.run(New(ask(present("mp-new-x")), m, s.now), 5*time.Second); !done {
+		t.Fatal("not done")
+	}
+	away := &simPlane{id: "nowhere", contexts: map[uint64]int{}}
+	s.proxies[3].plane = away
+	s.write("mp-new-y")
+	b := New(ask(present("mp-new-y")), m, s.now)
+	if done, _ := s.run(b, 4*time.Second); done {
+		t.Fatalf("done: %+v", b.Count())
+	}
+	if c := b.Count(); len(c.Stragglers) != 1 || c.Stragglers[0] != "shop/p003" {
+		t.Fatalf("count %+v", c)
+	}
+}
+
+func TestUnconcernedAreShownNotAssumed(t *testing.T) {
+	s := newSim(6, 1, 30, 0)
+	m := NewMemory()
+	s.write("mp-new-x")
+	b := New(ask(present("mp-new-x")), m, s.now)
+	if done, _ := s.run(b, 10*time.Second); !done {
+		t.Fatalf("not done: %+v", b.Count())
+	}
+	if c := b.Count(); c.Unconcerned+c.Concerned != 30 || c.Unconcerned == 0 {
+		t.Fatalf("count %+v", c)
+	}
+}
+
+// With named proxies, each speaks for itself: a label changes a proxy without a new version.
+func TestNamedProxiesSpeakForThemselves(t *testing.T) {
+	s := newSim(7, 1, 10, 1)
+	s.write("mp-new-x")
+	s.proxies[1].paused = true
+	b := New(Question{Markers: []mesh.Marker{present("mp-new-x")}, Host: simHost, Only: []string{"shop/p001", "shop/p002"}}, NewMemory(), s.now)
+	if done, _ := s.run(b, 3*time.Second); done {
+		t.Fatal("done although a named proxy is paused")
+	}
+	if c := b.Count(); c.Confirmed != 1 || c.Concerned != 2 {
+		t.Fatalf("count %+v", c)
+	}
+	s.proxies[1].paused = false
+	if done, _ := s.run(b, 3*time.Second); !done {
+		t.Fatalf("not done: %+v", b.Count())
+	}
+}
+
+// An istiod that restarts begins its counter anew: what its old versions proved is void.
+func TestRestartedIstiodStartsAnew(t *testing.T) {
+	s := newSim(8, 1, 10, 1)
+	s.write("mp-new-x")
+	b := New(ask(present("mp-new-x")), NewMemory(), s.now)
+	s.run(b, 400*time.Millisecond)
+	pl := s.planes[0]
+	pl.epoch, pl.counter = 1, 1
+	pl.contexts = map[uint64]int{1: 0}
+	pl.seen = 0
+	for _, p := range s.proxies {
+		p.flight, p.sent, p.ackedN, p.holds = nil, s.nonce(pl), "", 0
+		p.ackedN = p.sent
+	}
+	done, _ := s.run(b, 10*time.Second)
+	if behind := s.behind(); !done || len(behind) > 0 {
+		t.Fatalf("done %v, behind %v", done, behind)
+	}
+}
+
+func TestSilentIstiodIsNamed(t *testing.T) {
+	b := New(ask(present("x")), NewMemory(), time.Now())
+	b.Planes([]string{"istio-system/istiod-0"}, time.Now())
+	b.Trouble("istio-system/istiod-0", "connection refused")
+	if b.Done() {
+		t.Fatal("done although no istiod has answered")
+	}
+	want := "the proxies of istiod istio-system/istiod-0 (connection refused)"
+	if c := b.Count(); len(c.Stragglers) != 1 || c.Stragglers[0] != want {
+		t.Fatalf("count %+v", c)
+	}
+}
