@@ -22,7 +22,7 @@ func byRequest() Query {
 	}}
 }
 
-// code is a series with samples at seconds after start: at, value, at, value, …
+// code is a series with samples at seconds after start: at, value, at, value and so on.
 func code(pod, name, code string, points ...float64) Series {
 	labels := map[string]string{"__name__": prefix + name}
 	if code != "" {
@@ -65,7 +65,7 @@ func TestIncrements(t *testing.T) {
 			{30, 45, []Series{code(a, "old_upstream_rq", "200", 5, 130, 20, 150, 35, 160)}, 0, 10, 0},
 		}},
 		"the first sample of an unknown pod is a baseline": {steps: []interval{
-			{0, 30, []Series{code(a, "old_upstream_rq", "200", 5, 1e6, 20, 1e6 + 7)}, 0, 7, 0},
+			{0, 30, []Series{code(a, "old_upstream_rq", "200", 5, 1e6, 20, 1e6+7)}, 0, 7, 0},
 		}},
 		"a new series of a pod seen before began at 0": {steps: []interval{
 			{0, 30, []Series{code(a, "old_upstream_rq", "200", -10, 100, 5, 130), code(a, "new_upstream_rq", "503", 5, 9, 20, 12)}, 12, 30, 12},
@@ -270,10 +270,11 @@ func TestCallers(t *testing.T) {
 	}
 }
 
-// A restarted runner that reads from the saved tick on counts what the first one would have.
+// A restarted runner that reads from the saved tick on counts what the first one would have. (Where a pod restarts and a
+// series of its earlier life comes back only minutes later, the first runner still knows its old value and counts less.)
 func TestRestartEquals(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		series := drawSeries(t)
+		series := drawSeries(t, false)
 		cut := rapid.IntRange(1, 7).Draw(t, "cut")
 		window := func(to float64) []Series { return between(series, to-60, to) }
 		whole := NewCounters(byRequest())
@@ -296,7 +297,7 @@ func TestRestartEquals(t *testing.T) {
 // Whatever the cut into intervals, each request is counted once.
 func TestEverythingCountsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		series := drawSeries(t)
+		series := drawSeries(t, true)
 		_, all := NewCounters(byRequest()).Step(series, sec(0), sec(120))
 		parts := NewCounters(byRequest())
 		var sum Counts
@@ -315,8 +316,8 @@ func TestEverythingCountsOnce(t *testing.T) {
 }
 
 // drawSeries draws pods that are scraped every 15 s from -60 s to 120 s with counters that grow, and now and then start
-// again at 0; a code's series appears with its first request.
-func drawSeries(t *rapid.T) []Series {
+// again at 0 if that is wanted; a code's series appears with its first request.
+func drawSeries(t *rapid.T, restarts bool) []Series {
 	var out []Series
 	for pod := range rapid.IntRange(1, 3).Draw(t, "pods") {
 		offset := rapid.Float64Range(0, 14).Draw(t, "offset")
@@ -331,7 +332,7 @@ func drawSeries(t *rapid.T) []Series {
 			s := code(name, rapid.SampledFrom([]string{"new", "old"}).Draw(t, "side")+"_upstream_rq", c)
 			v := 0.0
 			for k := -4; k < 8; k++ {
-				if k == restart {
+				if restarts && k == restart {
 					v = 0
 				}
 				v += float64(rapid.IntRange(0, 20).Draw(t, "n"))
@@ -375,7 +376,7 @@ func FuzzCounters(f *testing.F) {
 		_, last := c.Step(series, sec(50), sec(100))
 		sum := tick.Total(New).Plus(last.Total(New))
 		most := math.Max(0, v1) + math.Max(0, v2) + math.Max(0, v3)
-		if sum.Requests < 0 || math.IsNaN(sum.Requests) || (!math.IsNaN(most) && sum.Requests > most) {
+		if sum.Requests < 0 || math.IsNaN(sum.Requests) || (!math.IsNaN(most) && sum.Requests > most*(1+1e-9)) {
 			t.Fatalf("%v of at most %v", sum, most)
 		}
 	})

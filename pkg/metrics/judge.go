@@ -31,14 +31,19 @@ func (j FirstJudge) Step(state State, step JudgeStep, tick Tick, now time.Time) 
 		next.New, next.Old, next.Ticks = Counts{}, Counts{}, 0
 		s = s.beginStep(step.Kind)
 	}
-	s = s.noteSource(tick)
-	if tick.Fault == "" && !tick.From.Before(step.Started.Add(-time.Second)) {
-		s, next = j.observe(s, next, step, tick)
-	}
-	l := look{c: j.Config, s: s, step: step, now: now, fresh: next, elapsed: now.Sub(step.Started)}
-	judgement := l.judge()
+	s, next, judgement := j.advance(s, next, step, tick, now)
 	next.Detail = s.encode()
 	return next, judgement
+}
+
+// advance is Step without the saved form.
+func (j FirstJudge) advance(s score, state State, step JudgeStep, tick Tick, now time.Time) (score, State, Judgement) {
+	s = s.noteSource(tick)
+	if tick.Fault == "" && !tick.From.Before(step.Started.Add(-time.Second)) {
+		s, state = j.observe(s, state, step, tick)
+	}
+	l := look{c: j.Config, s: s, step: step, now: now, fresh: state, elapsed: now.Sub(step.Started)}
+	return s, state, l.judge()
 }
 
 // noteSource remembers whether the source answers, and how fresh it is.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func judge(t testing.TB, change func(*JudgeConfig)) FirstJudge {
+func judge(t *testing.T, change func(*JudgeConfig)) FirstJudge {
 	t.Helper()
 	c := DefaultJudgeConfig()
 	if change != nil {

@@ -57,7 +57,8 @@ func (l look) progress(side Side, n, need float64) string {
 
 func boundText(shown, confidence float64) string {
 	if math.IsInf(shown, 1) {
-		return fmt.Sprintf("no bound shown up to %s", times(margins()[len(margins())-1]))
+		all := margins()
+		return fmt.Sprintf("no bound shown up to %s", times(all[len(all)-1]))
 	}
 	return fmt.Sprintf("at most %s the old rate or the floor (%.0f %%)", times(shown), confidence*100)
 }

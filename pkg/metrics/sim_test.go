@@ -118,13 +118,16 @@ func ramp() []JudgeStep {
 	}
 }
 
-// run carries a rollout through its steps until a verdict that does not advance. It is the public path, state and all.
-func (w *world) run(j Judge, steps []JudgeStep) (Judgement, JudgeStep, time.Duration) {
-	now, state := start(), State{}
+// run carries a rollout through its steps until a verdict that does not advance. It leaves out the saved form of the
+// state, which costs most of the time and changes nothing (TestStateSurvivesRestarts).
+func (w *world) run(j FirstJudge, steps []JudgeStep) (Judgement, JudgeStep, time.Duration) {
+	now, s := start(), newScore()
 	harm, fail, slow := w.ratio, w.fail, w.slow
 	var last Judgement
 	for _, step := range steps {
 		step.Started = now
+		s = s.beginStep(step.Kind)
+		var state State
 		w.share, w.ratio, w.fail, w.slow = step.Share, harm, fail, slow
 		if step.Kind == StepStage {
 			w.ratio, w.fail, w.slow = 1, 0, 0
@@ -132,7 +135,7 @@ func (w *world) run(j Judge, steps []JudgeStep) (Judgement, JudgeStep, time.Dura
 		for last.Verdict = Wait; last.Verdict == Wait; {
 			tick := w.tick(now, 15*time.Second)
 			now = now.Add(15 * time.Second)
-			state, last = j.Step(state, step, tick, now)
+			s, state, last = j.advance(s, state, step, tick, now)
 		}
 		if last.Verdict != Pass {
 			return last, step, now.Sub(step.Started)

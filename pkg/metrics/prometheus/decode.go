@@ -16,7 +16,7 @@ import (
 const shortGap = 5 * time.Second
 
 // podLabels are the pairs of target labels that name a pod, the first pair that is there counts: the usual relabelling,
-// Istio's older sample, and what honor_labels=false makes of them when a metric has labels of the same name.
+// Istio's older sample, and what Prometheus renames a metric's own labels of the same name to.
 func podLabels() [][2]model.LabelName {
 	return [][2]model.LabelName{
 		{"namespace", "pod"},

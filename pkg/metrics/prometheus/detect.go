@@ -60,8 +60,9 @@ func countPods(v model.Vector) int {
 
 // sampleSpacing looks at the raw samples of a few targets.
 func (p *Provider) sampleSpacing(ctx context.Context, d Detection, selector string, pods model.Vector) (Detection, error) {
-	var instances []string
-	for _, s := range pods[:min(5, len(pods))] {
+	sample := pods[:min(5, len(pods))]
+	instances := make([]string, 0, len(sample))
+	for _, s := range sample {
 		instances = append(instances, strings.ReplaceAll(regexpQuote(string(s.Metric["instance"])), `\`, `\\`))
 	}
 	narrowed := fmt.Sprintf(`%s,instance=~"%s"}`, strings.TrimSuffix(strings.TrimSpace(selector), "}"), strings.Join(instances, "|"))

@@ -19,15 +19,15 @@ type Kind string
 
 // The kinds of errors.
 const (
-	Unreachable  Kind = "unreachable"  // no connection: wrong address, network, nothing listens
-	TLS          Kind = "tls"          // the connection is there, the certificate is not to be trusted
-	Unauthorized Kind = "unauthorized" // 401
-	Forbidden    Kind = "forbidden"    // 403
-	BadQuery     Kind = "bad query"    // Prometheus does not understand or refuses the query
-	TooLarge     Kind = "too large"    // the answer is larger than Options.MaxBytes
-	Timeout      Kind = "timeout"      // no answer in time
-	Server       Kind = "server"       // 5xx, or a query that Prometheus itself gave up
-	BadAnswer    Kind = "bad answer"   // something answered, but not as Prometheus does
+	Unreachable   Kind = "unreachable"    // no connection: wrong address, network, nothing listens
+	TLS           Kind = "tls"            // the connection is there, the certificate is not to be trusted
+	NoCredentials Kind = "no credentials" // 401
+	Forbidden     Kind = "forbidden"      // 403
+	BadQuery      Kind = "bad query"      // Prometheus does not understand or refuses the query
+	TooLarge      Kind = "too large"      // the answer is larger than Options.MaxBytes
+	Timeout       Kind = "timeout"        // no answer in time
+	Server        Kind = "server"         // 5xx, or a query that Prometheus itself gave up
+	BadAnswer     Kind = "bad answer"     // something answered, but not as Prometheus does
 )
 
 // Error is a failed question with a next step in its text. It never contains credentials.
@@ -57,7 +57,7 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("Prometheus at %s cannot be reached: %v", e.Address, cause(e.Err))
 	case TLS:
 		return fmt.Sprintf("Prometheus at %s: certificate not trusted: %v; name its CA", e.Address, cause(e.Err))
-	case Unauthorized:
+	case NoCredentials:
 		return fmt.Sprintf("Prometheus at %s asks for credentials (401): give a bearer token", e.Address)
 	case Forbidden:
 		return fmt.Sprintf("Prometheus at %s refuses these credentials (403): %v", e.Address, cause(e.Err))
@@ -156,7 +156,7 @@ func kindOfAPI(e *promv1.Error) (Kind, int) {
 	}
 	switch {
 	case status == http.StatusUnauthorized:
-		return Unauthorized, status
+		return NoCredentials, status
 	case status == http.StatusForbidden:
 		return Forbidden, status
 	case e.Type == promv1.ErrBadData, e.Type == promv1.ErrExec:

@@ -118,7 +118,7 @@ func TestErrorsAreUnderstood(t *testing.T) {
 		words  string
 		retry  bool
 	}{
-		{"credentials are missing", 401, "no", Unauthorized, "give a bearer token", false},
+		{"credentials are missing", 401, "no", NoCredentials, "give a bearer token", false},
 		{"credentials are refused", 403, "RBAC: access denied", Forbidden, "RBAC: access denied", false},
 		{"bad query", 400, "", BadQuery, "parse error: unexpected character", false},
 		{"too many samples", 422, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}`, BadQuery, "too many samples", false},
