@@ -45,7 +45,7 @@ func (b *Builder) units() []unit {
 		},
 		{
 			title: "the sample system", expect: "a few seconds", version: version,
-			inputs:  []string{"cmd/lab-shop", "internal/shop", "go.mod"},
+			inputs:  []string{"cmd/lab-shop", "internal/shop", "internal/referee", "internal/conn", "internal/state", "go.mod"},
 			outputs: []string{"shop"}, make: b.makeShop,
 		},
 	}
