@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/rollout"
+)
+
+// The exit codes, the same in every output format.
+const (
+	exitOK         = 0
+	exitInternal   = 1
+	exitUsage      = 2
+	exitInvalid    = 3
+	exitRolledBack = 4
+	exitAborted    = 5
+	exitTimeout    = 6
+	exitLocked     = 7
+	exitApproval   = 8
+	exitFailed     = 9
+	exitPaused     = 10
+)
+
+const exitCodesHelp = `Exit codes:
+  0  succeeded                          6  timeout, inconclusive, or nothing to judge by
+  1  internal error, or no cluster      7  locked by another rollout
+  2  usage                              8  approval missing
+  3  validation failed                  9  could not be taken back: needs a person
+  4  rolled back on a breach           10  paused
+  5  aborted by a person or a signal`
+
+// codeError is an error with its exit code.
+type codeError struct {
+	code int
+	err  error
+	// silent says that everything was said already.
+	silent bool
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+
+func (e *codeError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &codeError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// said ends a command with a code whose reason was printed.
+func said(code int, format string, args ...any) error {
+	return &codeError{code: code, err: fmt.Errorf(format, args...), silent: true}
+}
+
+func isSilent(err error) bool {
+	var c *codeError
+	return errors.As(err, &c) && c.silent
+}
+
+// exitCode maps an error to the exit code; it is the only place that does.
+func exitCode(err error) int {
+	var code *codeError
+	var invalid policy.Errors
+	var unsupported *policy.UnsupportedError
+	var locked *rollout.LockedError
+	var unfinished *rollout.UnfinishedError
+	var marked *rollout.MarkedError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return code.code
+	case errors.As(err, &invalid), errors.As(err, &unsupported):
+		return exitInvalid
+	case errors.As(err, &locked), errors.As(err, &unfinished), errors.As(err, &marked):
+		return exitLocked
+	case errors.Is(err, context.Canceled):
+		return exitAborted
+	}
+	return exitInternal
+}
+
+// resultError is the end of a rollout as an error; nil where it succeeded.
+func resultError(r rollout.Result) error {
+	switch r.Phase {
+	case rollout.Succeeded:
+		return nil
+	case rollout.Paused:
+		return said(exitPaused, "paused: %s", r.Reason)
+	case rollout.Failed:
+		return said(exitFailed, "could not be taken back: %s", r.Reason)
+	}
+	code := map[rollout.Cause]int{
+		rollout.CauseBreach: exitRolledBack, rollout.CausePerson: exitAborted, rollout.CauseTimeout: exitTimeout,
+		rollout.CauseInconclusive: exitTimeout, rollout.CauseEdited: exitTimeout, rollout.CauseLocked: exitLocked,
+	}[r.Cause]
+	if code == 0 {
+		code = exitInternal
+	}
+	return said(code, "taken back: %s", r.Reason)
+}
+
+// hints are next steps that an error does not name itself.
+func hints(err error) []string {
+	if exitCode(err) == exitInternal && errors.Is(err, context.DeadlineExceeded) {
+		return []string{"the cluster or Prometheus did not answer in time; look at it with: meshpol status"}
+	}
+	return nil
+}
+
+// version is set by the linker in releases.
+var version = ""
+
+func versionText() string {
+	if version != "" {
+		return "meshpol " + version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "meshpol (unknown build)"
+	}
+	revision := ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = " " + s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return "meshpol " + info.Main.Version + revision + " " + info.GoVersion
+}

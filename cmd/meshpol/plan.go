@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/meshpol/meshpol/internal/printer"
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
+	"github.com/meshpol/meshpol/pkg/rollout"
+)
+
+// exitChanges is what plan --exit-code returns where something would be written, as diff does.
+const exitChanges = 1
+
+func newPlanCmd(a *app) *cobra.Command {
+	var files fileFlags
+	var flags rolloutFlags
+	var exit bool
+	cmd := &cobra.Command{
+		Use: "plan -f FILE", Aliases: []string{"diff"}, GroupID: "files", Args: cobra.NoArgs,
+		Short: "Show what a rollout would write, step by step",
+		Long: `Show what a rollout would write, step by step, as a diff against the live objects, with the plan's digest.
+Nothing is written. -o yaml gives the whole objects of every step.`,
+		Example: `  meshpol plan -f timeout.yaml                      # the default canary
+  meshpol plan -f policies/ -R --strategy direct     # everything at once
+  meshpol plan -f timeout.yaml --steps 1,10,50 -o yaml
+  meshpol plan -f timeout.yaml --exit-code           # 1 where something would change`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := a.readContext(cmd.Context())
+			defer cancel()
+			return a.plan(ctx, files, flags, exit)
+		},
+	}
+	files.add(cmd)
+	flags.add(cmd, "")
+	cmd.Flags().BoolVar(&exit, "exit-code", false, "exit with 1 where something would be written")
+	return cmd
+}
+
+func (a *app) plan(ctx context.Context, files fileFlags, flags rolloutFlags, exit bool) error {
+	p, err := a.prepare(ctx, files, flags)
+	if err != nil {
+		return err
+	}
+	var views []printer.PlanView
+	writes := 0
+	for _, c := range p.set.Changes() {
+		plan, err := p.plan(c, "")
+		if err != nil {
+			return err
+		}
+		view, n := planView(plan)
+		views, writes = append(views, view), writes+n
+	}
+	if err := a.answers().Plans(views); err != nil {
+		return err
+	}
+	if exit && writes > 0 {
+		return said(exitChanges, "%d writes", writes)
+	}
+	return nil
+}
+
+// prepare reads files and cluster, validates, and gives the planner; a finding of severity error ends it.
+func (a *app) prepare(ctx context.Context, files fileFlags, flags rolloutFlags) (*planner, error) {
+	if err := flags.check(); err != nil {
+		return nil, err
+	}
+	set, err := a.load(files)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.connect()
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlanner(set, flags, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.gather(ctx, p.targets()); err != nil {
+		return nil, err
+	}
+	return p, a.mustBeValid(p)
+}
+
+// planView shows a plan and counts its writes.
+func planView(p *rollout.Plan) (printer.PlanView, int) {
+	v := printer.PlanView{Name: p.Name, Target: p.Change.Target, Strategy: p.Strategy, Digest: p.Digest, Notes: p.Notes, AtFold: p.AtFold}
+	writes := 0
+	for i, s := range p.Steps {
+		step := printer.StepView{Name: s.Name, Exposure: s.Exposure.String(), Asked: rollout.Asked(s.Exposure, 0), Hold: holdText(s)}
+		for k, stage := range s.Stages {
+			ref := rollout.RefOf(stage.Object)
+			diff := printer.ObjectDiff{Ref: ref, Before: p.Before(i, k, ref), After: stage.Object}
+			if stage.Delete {
+				diff.After = nil
+			}
+			step.Objects = append(step.Objects, withoutStatus(diff))
+			writes++
+		}
+		v.Steps = append(v.Steps, step)
+	}
+	return v, writes
+}
+
+func withoutStatus(d printer.ObjectDiff) printer.ObjectDiff {
+	for _, o := range []**unstructured.Unstructured{&d.Before, &d.After} {
+		if *o != nil {
+			c := (*o).DeepCopy()
+			delete(c.Object, "status")
+			*o = c
+		}
+	}
+	return d
+}
+
+func holdText(s rollout.PlannedStep) string {
+	text := fmt.Sprintf("%s to %s, %.0f requests", v1alpha1.Duration{Duration: s.Min}.Text(), v1alpha1.Duration{Duration: max(s.Max, s.Min)}.Text(), s.MinRequests)
+	if s.Kind == metrics.StepStage {
+		text += " per half"
+	}
+	return text
+}
+
+// targetsOf are the targets of a set, sorted.
+func targetsOf(set policy.Set) []policy.Target {
+	var out []policy.Target
+	for _, c := range set.Changes() {
+		out = append(out, c.Target)
+	}
+	return out
+}
