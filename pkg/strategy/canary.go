@@ -25,7 +25,7 @@ func planCanary(in Input) ([]Step, error) {
 		return nil, err
 	}
 	ramp, last := climb(in, by, asked)
-	steps := append([]Step{stage(in, by)}, ramp...)
+	steps := append([]Step{stage(in)}, ramp...)
 	steps = append(steps, bake(in, by, last), fold(in, or(in.Overrides.Fold, v1alpha1.DefaultFold)))
 	return withTrailingPause(steps, asked), nil
 }
@@ -115,10 +115,11 @@ func checkWeights(steps []v1alpha1.CanaryStep) error {
 func stepPath(i int) string { return fmt.Sprintf("spec.strategy.canary.steps[%d]", i) }
 
 // stage is step 0: the split with both halves on the old policy. It risks nothing and shows that the proxies take it,
-// that both halves count and that they are alike.
-func stage(in Input, by policy.By) Step {
+// that both halves count and that they are alike. It is by request also where the canary is by instance: it exposes no
+// pod, and it is how the client pods are found.
+func stage(in Input) Step {
 	s, least := in.Rollout.Analysis.Step0, or(in.Overrides.Step0Min, in.Rollout.Analysis.Step0.Min.Duration)
-	e := exposure(in, by, v1alpha1.DefaultStep0Weight)
+	e := exposure(in, policy.ByRequest, v1alpha1.DefaultStep0Weight)
 	e.Mode = policy.Staged
 	return Step{
 		Name: "step 0", Kind: metrics.StepStage, Exposure: e,

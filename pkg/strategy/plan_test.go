@@ -65,7 +65,7 @@ func TestPlan(t *testing.T) {
 			"1 %|watch|enforce request 1|1m0s-10m0s|20", "5 %|watch|enforce request 5|1m0s-10m0s|20",
 			"25 %|watch|enforce request 25|2m0s-10m0s|20", "50 %|proof|enforce request 50|2m0s-20m0s|20", bake, fold}},
 		"pools by instance": {strategy.Input{Rollout: canary(v1alpha1.Canary{}), Policies: breaker(v1alpha1.CircuitBreakerSpec{MaxConnections: ptr(int32(5))})},
-			[]string{"step 0|stage|staged instance 50|2m0s-5m0s|200",
+			[]string{"step 0|stage|staged request 50|2m0s-5m0s|200",
 				"1 %|watch|enforce instance 1|1m0s-10m0s|20", "25 %|watch|enforce instance 25|2m0s-10m0s|20",
 				"50 %|proof|enforce instance 50|2m0s-20m0s|20", "bake|bake|enforce instance 95|5m0s-10m0s|20", fold}},
 		"ejection alone by request": {strategy.Input{Rollout: canary(v1alpha1.Canary{StepWeights: []v1alpha1.Percent{50}}),
@@ -93,7 +93,7 @@ func TestPlan(t *testing.T) {
 		"flags win": {strategy.Input{Rollout: canary(v1alpha1.Canary{Steps: []v1alpha1.CanaryStep{weight(5), wait(0)}}),
 			Overrides: strategy.Overrides{StepWeights: []float64{10, 50}, StepMin: time.Second, StepMax: 2 * time.Second, Bake: 3 * time.Second,
 				Fold: 4 * time.Second, Step0Min: 5 * time.Second, Step0Max: 6 * time.Second, MinRequests: 7, By: policy.ByInstance}},
-			[]string{"step 0|stage|staged instance 50|5s-6s|7", "10 %|watch|enforce instance 10|1s-2s|7", "50 %|proof|enforce instance 50|1s-2s|7",
+			[]string{"step 0|stage|staged request 50|5s-6s|7", "10 %|watch|enforce instance 10|1s-2s|7", "50 %|proof|enforce instance 50|1s-2s|7",
 				"bake|bake|enforce instance 95|3s-6s|7", "fold|fold|enforce all 0|4s-20s|7"}},
 		"little traffic leaves steps out": {strategy.Input{Rollout: canary(v1alpha1.Canary{}), RPS: 1},
 			[]string{step0, "25 %|watch|enforce request 25|2m0s-10m0s|20|" +
