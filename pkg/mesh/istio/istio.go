@@ -47,11 +47,16 @@ func (Mesh) Detect(s *policy.Snapshot) bool {
 // switched position. A window of width 0 matches none: the split is installed and nobody is in it.
 func (m Mesh) Compile(s *policy.Snapshot, c policy.Change, e policy.Exposure) (mesh.Compiled, error) {
 	out, err := compile(s, c, e)
+	return out, onMesh(err, s)
+}
+
+// onMesh names the mesh and its version in an UnsupportedError.
+func onMesh(err error, s *policy.Snapshot) error {
 	var u *policy.UnsupportedError
 	if errors.As(err, &u) {
 		u.Mesh = strings.TrimSpace("istio " + s.Mesh.Version)
 	}
-	return out, err
+	return err
 }
 
 func compile(s *policy.Snapshot, c policy.Change, e policy.Exposure) (mesh.Compiled, error) {

@@ -219,7 +219,8 @@ func normal(e tree) tree {
 	return out
 }
 
-// alignLive gives for every entry of ours its place in live, or -1: by content first, then by a name that is unique.
+// alignLive gives for every entry of ours its place in live, or -1: by content, then by content without the name, then
+// by a name that is unique.
 func alignLive(ours, live []tree) []int {
 	out := make([]int, len(ours))
 	used := map[int]bool{}
@@ -236,10 +237,20 @@ func alignLive(ours, live []tree) []int {
 		pair(i, func(l tree) bool { return same(bare(normal(l)), key) })
 	}
 	for i, o := range ours {
+		key := nameless(o)
+		pair(i, func(l tree) bool { return same(nameless(l), key) })
+	}
+	for i, o := range ours {
 		if n := text(o["name"]); n != "" && named(ours, n) == 1 && named(live, n) == 1 {
 			pair(i, func(l tree) bool { return text(l["name"]) == n })
 		}
 	}
+	return out
+}
+
+func nameless(e tree) tree {
+	out := bare(normal(e))
+	delete(out, "name")
 	return out
 }
 

@@ -15,41 +15,34 @@ import (
 // new, counted by the fold's own statPrefix, and before Istio 1.23 by the clients' istio_requests_total.
 //
 // By request the name of the series tells its side. By instance the pod does, through instances.
-func (m Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
-	if e.By != policy.All && !atLeast(s.Mesh.Version, 23) {
-		return metrics.Query{}, &policy.UnsupportedError{
-			Code: codeNoRouteStats, Policy: firstKey(c), Mesh: "istio " + s.Mesh.Version,
-			Reason: "Istio before 1.23 does not export the route statistics that tell the two sides apart",
-			Next:   "upgrade, or run without analysis",
-		}
+func (Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
+	q, err := queryFor(s, c, e)
+	if e.By == policy.ByInstance {
+		q.Instances = instances
 	}
+	return q, onMesh(err, s)
+}
+
+func queryFor(s *policy.Snapshot, c policy.Change, e policy.Exposure) (metrics.Query, error) {
 	f, err := newFinder(s, c)
 	if err != nil {
 		return metrics.Query{}, err
 	}
-	sites, err := f.sites()
-	if err != nil {
-		return metrics.Query{}, err
+	exported := atLeast(s.Mesh.Version, 23)
+	if !exported && e.By != policy.All {
+		return metrics.Query{}, refusal(codeNoRouteStats, f.first(), "", "Istio before 1.23 does not export the route statistics that tell the two sides apart",
+			"upgrade, or run without analysis")
 	}
-	if e.By == policy.All && atLeast(s.Mesh.Version, 23) {
+	sites, err := f.sites()
+	switch {
+	case err != nil:
+		return metrics.Query{}, err
+	case e.By != policy.All:
+		return f.routeStatistics(sites)
+	case exported:
 		return f.foldStatistics(sites), nil
 	}
-	if e.By == policy.All {
-		return f.standard(), nil
-	}
-	q, err := f.routeStatistics(sites)
-	q.Codes = f.codes()
-	if e.By == policy.ByInstance {
-		q.Instances = instances
-	}
-	return q, err
-}
-
-func firstKey(c policy.Change) policy.Key {
-	if len(c.Policies) == 0 {
-		return policy.Key{}
-	}
-	return c.Policies[0].Key
+	return f.standard(), nil
 }
 
 // anyHost is how the names of route statistics begin, whatever the virtual host.
@@ -75,7 +68,7 @@ func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
 		stems = append(stems, f.ownStems(st, metrics.Old)...)
 	}
 	q := queryOf(stems)
-	q.FromZero = fromZero(sites)
+	q.FromZero, q.Codes = fromZero(sites), f.codes()
 	return q, nil
 }
 

@@ -96,7 +96,7 @@ func (w world) snapshot() *policy.Snapshot {
 }
 
 // undo neutralises and tidies everything that was touched, with what we wrote last as ours.
-func (w world) undo(t testing.TB, base, ours world, c policy.Change) (world, []mesh.Conflict) {
+func (w world) undo(t fataler, base, ours world, c policy.Change) (world, []mesh.Conflict) {
 	t.Helper()
 	m := istio.New()
 	for _, o := range m.Neutralise(w, c) {
@@ -169,4 +169,10 @@ func byInstance(mode policy.Mode) policy.Exposure {
 
 func everybody() policy.Exposure {
 	return policy.Exposure{Mode: policy.Enforce, By: policy.All, Share: 1}
+}
+
+// fataler is what tests and rapid's checks have in common.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
 }
