@@ -30,6 +30,7 @@ func (l *Lab) StartLoad(ctx context.Context, rps float64, duration time.Duration
 		"timeout": jsonhttp.Duration(10 * time.Second), "paths": []string{"/checkout", "/list"},
 	}
 	load := &Load{lab: l, pods: pods}
+	load.Stop(ctx) // what another run may have left
 	_, err = fleet.Each(pods, func(p fleet.Pod) (struct{}, error) {
 		return struct{}{}, l.shop.Call(ctx, p, http.MethodPost, "/load", spec, nil)
 	})
