@@ -60,25 +60,30 @@ func TestDetectionTimes(t *testing.T) {
 	cases := []struct {
 		base, share, ratio, fail float64
 		most                     time.Duration
+		pods                     int
 	}{
-		{0.001, 0.05, 1, 0.9, 15 * time.Second},
-		{0.001, 0.05, 1, 1, 15 * time.Second},
-		{0.001, 0.01, 1, 0.9, 15 * time.Second},
-		{0.001, 0.5, 1, 0.9, 30 * time.Second},
-		{0.001, 0.05, 5, 0, 5 * time.Minute},
-		{0.001, 0.05, 10, 0, 2 * time.Minute},
-		{0.01, 0.05, 5, 0, 45 * time.Second},
-		{0.01, 0.05, 2, 0, 6 * time.Minute},
-		{0.01, 0.5, 2, 0, 2 * time.Minute},
+		{0.001, 0.05, 1, 0.9, 15 * time.Second, 8},
+		{0.001, 0.05, 1, 1, 15 * time.Second, 8},
+		{0.001, 0.01, 1, 0.9, 15 * time.Second, 8},
+		{0.001, 0.5, 1, 0.9, 30 * time.Second, 8},
+		{0.001, 0.05, 5, 0, 5 * time.Minute, 8},
+		{0.001, 0.05, 10, 0, 2 * time.Minute, 8},
+		{0.01, 0.05, 5, 0, 45 * time.Second, 8},
+		{0.01, 0.05, 2, 0, 6 * time.Minute, 8},
+		{0.01, 0.5, 2, 0, 2 * time.Minute, 8},
+		{0.001, 0.01, 1, 1, 30 * time.Second, 1}, // few pods: one observation a tick each
+		{0.001, 0.05, 1, 1, 45 * time.Second, 1},
+		{0.001, 0.05, 1, 1, 30 * time.Second, 2},
+		{0.001, 0.05, 1, 1, 15 * time.Second, 4},
 	}
 	for _, c := range cases {
-		t.Run(fmt.Sprintf("base %g share %g ratio %g fail %g", c.base, c.share, c.ratio, c.fail), func(t *testing.T) {
+		t.Run(fmt.Sprintf("base %g share %g ratio %g fail %g pods %d", c.base, c.share, c.ratio, c.fail, c.pods), func(t *testing.T) {
 			t.Parallel()
 			j := judge(t, func(c *JudgeConfig) { c.LatencyTolerance = 0 })
 			var times []time.Duration
 			for i := range 31 {
 				w := newWorld(uint64(50 + i))
-				w.base, w.ratio, w.fail = c.base, c.ratio, c.fail
+				w.base, w.ratio, w.fail, w.pods = c.base, c.ratio, c.fail, c.pods
 				step := JudgeStep{Index: 1, Kind: StepWatch, Share: c.share, Min: time.Hour, Max: 2 * time.Hour}
 				got, _, at := w.run(j, []JudgeStep{step})
 				if got.Verdict != Fail {

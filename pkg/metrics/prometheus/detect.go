@@ -40,7 +40,7 @@ func (p *Provider) Detect(ctx context.Context, now time.Time, selector string) (
 	}
 	var d Detection
 	if len(clock) == 1 {
-		d.Skew = time.Unix(int64(clock[0].Value), 0).Sub(now).Round(time.Second)
+		d.Skew = time.UnixMilli(int64(clock[0].Value * 1000)).Sub(now).Round(time.Second)
 	}
 	pods, err := p.vector(ctx, fmt.Sprintf("count by (namespace, pod, kubernetes_namespace, kubernetes_pod_name, instance) (%s)", selector), time.Time{})
 	if err != nil || len(pods) == 0 {

@@ -98,8 +98,36 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// Answers recorded from a Prometheus 3.16 that scraped two endpoints with Envoy's route statistics every 2 s.
+func TestRecordedAnswer(t *testing.T) {
+	s := serve(t, 200, file(t, "prometheus-matrix.json"))
+	q := metrics.Query{Selector: `{__name__=~"envoy_vhost_.+_route_mp_r9_(new|old)_upstream_rq.*"}`, Rules: []metrics.SeriesRule{
+		{NameContains: "_new_upstream_rq_time", Side: metrics.New, Class: metrics.ClassDuration},
+		{NameContains: "_new_upstream_rq", Side: metrics.New, Class: metrics.ClassCode},
+		{NameContains: "_old_upstream_rq", Side: metrics.Old, Class: metrics.ClassCode},
+	}}
+	series, err := open(t, s.URL, nil).Read(context.Background(), q, time.Now(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := time.Time{}
+	for _, x := range series {
+		if last := x.Samples[len(x.Samples)-1].At; last.After(newest) {
+			newest = last
+		}
+	}
+	_, tick := metrics.NewCounters(q).Step(series, newest.Add(-5*time.Second), newest)
+	n, o := tick.Total(metrics.New), tick.Total(metrics.Old)
+	if len(series) != 17 || len(tick.Pods) != 2 || n.Requests != 112 || n.Errors != 42 || o.Requests != 1400 || n.Slow[0.5] != 70 || len(tick.Problems) != 0 {
+		t.Errorf("%d series, pods %v, problems %v", len(series), tick.Pods, tick.Problems)
+	}
+	if got := metrics.CallersOf(series); !reflect.DeepEqual(got, []string{"shop/web-1", "shop/web-2"}) {
+		t.Error(got)
+	}
+}
+
 func TestEmptyAnswerIsNoError(t *testing.T) {
-	s := serve(t, 200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`)
+	s := serve(t, 200, file(t, "prometheus-empty.json"))
 	got, err := open(t, s.URL, nil).Read(context.Background(), metrics.Query{Selector: "x"}, at(1), time.Minute)
 	if err != nil || len(got) != 0 {
 		t.Error(got, err)
