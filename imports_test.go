@@ -42,8 +42,10 @@ func picture() map[string][]string {
 		"pkg/policy":             {"pkg/policy/v1alpha1"},
 		"pkg/policy/v1alpha1":    {},
 		"pkg/metrics":            {},
+		"internal/gen":           {"pkg/validate", "pkg/mesh/istio", "pkg/policy", "pkg/policy/v1alpha1"},
 		"internal/golden":        {},
 		"internal/fakekube":      {},
+		"internal/fakemesh":      {"pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 	}
 }
 
@@ -55,7 +57,7 @@ func homes() map[string][]string {
 		"github.com/charmbracelet":         {"internal/printer"},
 		"github.com/pmezard/go-difflib":    {"internal/printer"},
 		"github.com/google/go-cmp":         {"internal/golden"},
-		"github.com/invopop/jsonschema":    {"cmd/meshpol", "pkg/policy/v1alpha1"},
+		"github.com/invopop/jsonschema":    {"internal/gen"},
 		"github.com/prometheus":            {"pkg/metrics/prometheus"},
 		"github.com/rogpeppe/go-internal":  {},
 		"github.com/spf13":                 {"cmd/meshpol"},
