@@ -106,6 +106,8 @@ func TestFieldFaults(t *testing.T) {
 				`-:4: MP111: spec.target.workload.labels[c]: is "d e"; wanted: a label value: at most 63 letters, digits, -, _ and .`},
 		"an unknown failure": {spec("Retry", "{target: {service: cart}, attempts: 1, on: [5xx, 503, 200, 6xx]}"),
 			`-:4: MP111: spec.on[2]: is "200"; ` + retryWords + "\n" + `-:4: MP111: spec.on[3]: is "6xx"; ` + retryWords},
+		"no address": {spec("Authorization", "{target: {service: a}, action: deny, rules: [{from: [{cidrs: [10.0.0.0/8, '::1', 10.0.0.0/99]}]}]}"),
+			`-:4: MP111: spec.rules[0].from[0].cidrs[2]: is "10.0.0.0/99"; wanted: an address or a range of them, such as 10.0.0.0/8`},
 		"an empty text": {spec("Rollout", `{strategy: {ab: {match: [{header: {name: x, value: ""}}]}}}`), "-:4: MP111: spec.strategy.ab.match[0].header.value: is empty; write a text"},
 	}
 	for name, c := range cases {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"time"
@@ -207,7 +208,14 @@ func (d *decoder) checkText(s, path string, r rules) {
 		d.fail(CodeValue, path, "is empty", "write a text")
 	}
 	m, ok := matchers()[r.format]
-	if ok && !m.matches(s) {
+	if ok && (!m.matches(s) || (r.format == "cidr" && !isAddress(s))) {
 		d.fail(CodeValue, path, fmt.Sprintf("is %q", clip(s)), "wanted: "+m.Says)
 	}
+}
+
+// isAddress tells whether a text is an address or a range of addresses.
+func isAddress(s string) bool {
+	_, errRange := netip.ParsePrefix(s)
+	_, errAddress := netip.ParseAddr(s)
+	return errRange == nil || errAddress == nil
 }

@@ -20,11 +20,11 @@ type Analysis struct {
 	Step0 *Step0 `json:"step0,omitempty"`
 	// Tick is the length of the intervals that are judged; default 15s, never shorter than the scrape interval.
 	Tick *Duration `json:"tick,omitempty" jsonschema:"minimum=1s,maximum=5m,default=15s"`
-	// OnInconclusive is what happens where the traffic decides nothing: wait (default), rollback or promote.
-	OnInconclusive string `json:"onInconclusive,omitempty" jsonschema:"enum=wait,enum=rollback,enum=promote,default=wait"`
-	// OnNoData is what happens where there is nothing to judge by: wait (default; it pauses after 5m), rollback or
+	// OnInconclusive is what happens where the traffic decides nothing: wait (default), rollback, pause or promote.
+	OnInconclusive string `json:"onInconclusive,omitempty" jsonschema:"enum=wait,enum=rollback,enum=pause,enum=promote,default=wait"`
+	// OnNoData is what happens where there is nothing to judge by: wait (default, for 5m at most), rollback, pause or
 	// promote.
-	OnNoData string `json:"onNoData,omitempty" jsonschema:"enum=wait,enum=rollback,enum=promote,default=wait"`
+	OnNoData string `json:"onNoData,omitempty" jsonschema:"enum=wait,enum=rollback,enum=pause,enum=promote,default=wait"`
 }
 
 // SLO is what the service promises.
