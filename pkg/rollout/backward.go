@@ -231,7 +231,7 @@ func (r *run) tidyLive(ctx context.Context, t Touched, live *unstructured.Unstru
 func (r *run) lineage(t Touched, live *unstructured.Unstructured) *unstructured.Unstructured {
 	is := SpecHash(live)
 	for _, o := range r.versionsOf(t.Ref) {
-		if r.form(SpecHash(o)) == is {
+		if spec := SpecHash(o); spec == is || r.form(spec) == is {
 			return o
 		}
 		for _, neutral := range r.Mesh.Neutralise([]*unstructured.Unstructured{o}, r.plan.Change) {

@@ -35,7 +35,7 @@ func (r *run) write(ctx context.Context, a ActWrite) error {
 	stage := r.plan.Steps[a.Step].Stages[a.Stage]
 	r.announce()
 	ref := RefOf(stage.Object)
-	before := r.form(SpecHash(r.plan.Before(a.Step, a.Stage, ref)))
+	before := SpecHash(r.plan.Before(a.Step, a.Stage, ref))
 	r.state.Written = true
 	r.note(ref, func(t *Touched) { t.Spec = r.wanted(stage) })
 	if err := r.save(ctx); err != nil {
@@ -57,7 +57,7 @@ func (r *run) swap(ctx context.Context, stage mesh.Stage, live *unstructured.Uns
 	case is == want && (live == nil || r.bears(live)):
 		r.versions[ref] = versionOf(live)
 		return nil
-	case is == want && t.Ours, is == before:
+	case is == want && t.Ours, is == before, is == r.form(before):
 	default:
 		return &ConflictError{Ref: ref, Err: edited(editedText(live))}
 	}
