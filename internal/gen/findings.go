@@ -48,7 +48,7 @@ func entries() []entry {
 func findingsPage() []byte {
 	var out strings.Builder
 	out.WriteString("# Findings\n\nGenerated from the code by `go run ./internal/gen`. Do not edit.\n\n" +
-		"Every finding has a stable code; a code is never used for anything else. `meshpol explain CODE` prints the same text.\n" +
+		"Every finding has a stable code; a code is never used for anything else.\n" +
 		"An error stops before the first write (exit code 3); a warning, an info and a note do not.\n")
 	all := entries()
 	for _, f := range families() {
