@@ -254,7 +254,7 @@ func (r *run) half(pod string) metrics.Side {
 // noteCallers learns in step 0 which workloads call the target: their pods are the cohort's candidates by instance.
 func (r *run) noteCallers(series []metrics.Series) {
 	step := r.plan.Steps[r.state.Step]
-	if step.Kind != metrics.StepStage || step.Exposure.By != policy.ByInstance {
+	if step.Kind != metrics.StepStage || !r.byInstance() {
 		return
 	}
 	workloads := map[string]string{}

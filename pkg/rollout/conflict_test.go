@@ -154,7 +154,9 @@ func TestMarkOfAnotherRolloutIsALock(t *testing.T) {
 			if _, holder, _ := b.world.Stored(b.change.Target); holder != "" {
 				t.Errorf("the lease is still held by %s", holder)
 			}
-			b.world.Edit(vsRef(), "meshpol", func(o *unstructured.Unstructured) { unstructured.RemoveNestedField(o.Object, "metadata", "annotations", rollout.MarkRollout) })
+			b.world.Edit(vsRef(), "meshpol", func(o *unstructured.Unstructured) {
+				unstructured.RemoveNestedField(o.Object, "metadata", "annotations", rollout.MarkRollout)
+			})
 			got, err = b.runner("two").resume("")
 			endedAs(t, got, err, rollout.RolledBack, rollout.CauseLocked)
 			b.asBefore()

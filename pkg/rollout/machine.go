@@ -177,7 +177,7 @@ func nextHold(p *Plan, step PlannedStep, s State, f Facts, now time.Time) Action
 			return onUnclear(p.Settings.OnNoData, f.Attended, "nothing to judge by: "+f.Judgement.Reason)
 		}
 	}
-	return ActMeasure{At: s.Tick.Add(p.Settings.tick())}
+	return ActMeasure{At: later(s.Tick, s.Polled).Add(p.Settings.tick())}
 }
 
 // nextUnjudged watches for edits, signals and requests alone, for the step's least time.

@@ -26,7 +26,7 @@ var errNoMeter = errors.New("there is no metrics source")
 func (r *run) hold(ctx context.Context) error {
 	r.announce()
 	now := time.Now()
-	r.state.Holding, r.state.Since, r.state.Tick, r.state.Seen = true, now, now, now
+	r.state.Holding, r.state.Since, r.state.Tick, r.state.Polled, r.state.Seen = true, now, now, now, now
 	r.facts.Judgement = metrics.Judgement{}
 	step := r.plan.Steps[r.state.Step]
 	if step.Labels != nil && step.Exposure.Mode != policy.Staged && len(r.facts.Candidates) == 0 {
@@ -70,7 +70,10 @@ func (r *run) judge(ctx context.Context) error {
 	}
 	score, judgement := r.Judge.Step(r.state.Judge, judgeStep(r.state, r.plan.Steps[r.state.Step]), tick, now)
 	r.emit(Judged{Head: r.head(), Step: r.stepName(), Judgement: judgement})
-	r.state.Judge, r.state.Tick = score, now
+	r.state.Judge, r.state.Polled = score, now
+	if tick.Fault == "" {
+		r.state.Tick = now // else the next reading reaches back to the last good one, and nothing is lost
+	}
 	if judgement.Verdict != metrics.NoData && judgement.Verdict != metrics.Error {
 		r.state.Seen = now
 	}
