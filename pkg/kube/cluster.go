@@ -113,3 +113,11 @@ func (c *Cluster) Server() string { return c.config.Host }
 
 // Requests are the requests sent so far, by verb and resource ("patch pods").
 func (c *Cluster) Requests() map[string]int { return c.requests.snapshot() }
+
+// bodyOf is the body of an answer. The error of Result.Raw lacks the server's words, which Result.Error decodes.
+func bodyOf(r rest.Result) ([]byte, error) {
+	if err := r.Error(); err != nil {
+		return nil, err
+	}
+	return r.Raw()
+}

@@ -21,15 +21,24 @@ func (c *counter) snapshot() map[string]int {
 	return maps.Clone(c.count)
 }
 
-func (c *counter) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		key := requestKey(r)
-		c.mu.Lock()
-		c.count[key]++
-		c.mu.Unlock()
-		return next.RoundTrip(r)
-	})
+func (c *counter) wrap(next http.RoundTripper) http.RoundTripper { return counting{c, next} }
+
+// counting counts requests on their way.
+type counting struct {
+	*counter
+	next http.RoundTripper
 }
+
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	key := requestKey(r)
+	c.mu.Lock()
+	c.count[key]++
+	c.mu.Unlock()
+	return c.next.RoundTrip(r)
+}
+
+// WrappedRoundTripper lets client-go find the transport below, to cancel requests.
+func (c counting) WrappedRoundTripper() http.RoundTripper { return c.next }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 

@@ -67,7 +67,7 @@ func (c *Cluster) discover(ctx context.Context, again bool) (*apiTable, error) {
 	if c.apis != nil && !again {
 		return c.apis, nil
 	}
-	raw, err := c.rest.Get().AbsPath("/apis").SetHeader("Accept", aggregated).Do(ctx).Raw()
+	raw, err := bodyOf(c.rest.Get().AbsPath("/apis").SetHeader("Accept", aggregated).Do(ctx))
 	if err != nil {
 		return nil, c.explain("asking which APIs the cluster serves", err)
 	}
@@ -164,7 +164,7 @@ func (c *Cluster) discoverGroups(ctx context.Context, raw []byte) (*apiTable, er
 }
 
 func (c *Cluster) discoverVersion(ctx context.Context, gv schema.GroupVersion) ([]api, error) {
-	raw, err := c.rest.Get().AbsPath("/apis", gv.Group, gv.Version).Do(ctx).Raw()
+	raw, err := bodyOf(c.rest.Get().AbsPath("/apis", gv.Group, gv.Version).Do(ctx))
 	if err != nil {
 		return nil, c.explain("asking for the kinds of "+gv.String(), err)
 	}

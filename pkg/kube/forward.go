@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	streaming "k8s.io/streaming/pkg/httpstream"
 )
 
 // maxTunnels is how many port-forwards to proxies stay open between barriers.
@@ -172,7 +173,7 @@ func (f *forwarder) dialer(u *url.URL) (httpstream.Dialer, error) {
 		return nil, fmt.Errorf("preparing a port-forward: %w", err)
 	}
 	return portforward.NewFallbackDialer(tunneling, old, func(err error) bool {
-		fallback := (httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)) && !apierrors.IsForbidden(err)
+		fallback := (streaming.IsUpgradeFailure(err) || streaming.IsHTTPSProxyError(err)) && !apierrors.IsForbidden(err)
 		if fallback {
 			f.spdyOnly.Store(true)
 		}

@@ -11,8 +11,8 @@ import (
 func (c *Cluster) Identity(ctx context.Context) (string, error) {
 	for _, version := range []string{"v1", "v1beta1"} {
 		body := fmt.Sprintf(`{"apiVersion":"authentication.k8s.io/%s","kind":"SelfSubjectReview"}`, version)
-		raw, err := c.rest.Post().AbsPath("/apis/authentication.k8s.io", version, "selfsubjectreviews").
-			SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(ctx).Raw()
+		raw, err := bodyOf(c.rest.Post().AbsPath("/apis/authentication.k8s.io", version, "selfsubjectreviews").
+			SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(ctx))
 		if notServed(err) && version == "v1" {
 			continue
 		}
@@ -51,8 +51,8 @@ func (c *Cluster) Allowed(ctx context.Context, a Access) (bool, string, error) {
 	if err != nil {
 		return false, "", fmt.Errorf("encoding an access review: %w", err)
 	}
-	raw, err := c.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").
-		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
+	raw, err := bodyOf(c.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").
+		SetHeader("Content-Type", "application/json").Body(body).Do(ctx))
 	if err != nil {
 		return false, "", c.explain("asking for the right to "+strings.TrimSpace(a.Verb+" "+a.Resource), err)
 	}

@@ -158,7 +158,7 @@ func compareVersions(a, b string) int {
 
 // askVersion asks istiod itself, through the API server's pod proxy.
 func (c *Cluster) askVersion(ctx context.Context, i istiod) string {
-	raw, err := c.rest.Get().AbsPath("/api/v1/namespaces", i.namespace, "pods", i.name+":"+debugPort, "proxy", "version").Do(ctx).Raw()
+	raw, err := bodyOf(c.rest.Get().AbsPath("/api/v1/namespaces", i.namespace, "pods", i.name+":"+debugPort, "proxy", "version").Do(ctx))
 	if err != nil {
 		return ""
 	}
@@ -188,8 +188,8 @@ func (c *Cluster) rootOf(ctx context.Context, i istiod) string {
 
 // linkerdVersion reads the version that linkerd's own installation notes in a label or annotation of its pods.
 func (c *Cluster) linkerdVersion(ctx context.Context) string {
-	raw, err := c.rest.Get().AbsPath("/api/v1/namespaces/linkerd/pods").
-		Param("labelSelector", "linkerd.io/control-plane-component=destination").Param("limit", "1").Do(ctx).Raw()
+	raw, err := bodyOf(c.rest.Get().AbsPath("/api/v1/namespaces/linkerd/pods").
+		Param("labelSelector", "linkerd.io/control-plane-component=destination").Param("limit", "1").Do(ctx))
 	if err != nil {
 		return ""
 	}

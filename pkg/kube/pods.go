@@ -100,7 +100,7 @@ func (c *Cluster) podPage(ctx context.Context, namespace, selector, token string
 	if token != "" {
 		req.Param("continue", token)
 	}
-	raw, err := req.Do(ctx).Raw()
+	raw, err := bodyOf(req.Do(ctx))
 	if err != nil {
 		return nil, "", err
 	}

@@ -41,7 +41,7 @@ type PortForwardError struct {
 }
 
 func (e *PortForwardError) Error() string {
-	return fmt.Sprintf("proving propagation: istiod %s answers on its debug port only through a port-forward, and %v; grant `get` and `create` on pods/portforward in namespace %s",
+	return fmt.Sprintf("proving propagation: istiod %s answers on its debug port only through a port-forward, and %v; grant `create` and `get` on pods/portforward in namespace %s",
 		e.Istiod, e.Rights, e.Rights.Namespace)
 }
 

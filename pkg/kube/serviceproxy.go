@@ -92,7 +92,7 @@ func (c *Cluster) FindPrometheus(ctx context.Context) (Service, error) {
 	}
 	for _, ns := range []string{istioSystem, "monitoring", "prometheus", "linkerd-viz"} {
 		for _, name := range []string{"prometheus", "prometheus-server", "prometheus-operated"} {
-			raw, err := c.rest.Get().AbsPath("/api/v1/namespaces", ns, "services", name).Do(ctx).Raw()
+			raw, err := bodyOf(c.rest.Get().AbsPath("/api/v1/namespaces", ns, "services", name).Do(ctx))
 			if err != nil {
 				continue
 			}
