@@ -119,8 +119,8 @@ type State struct {
 
 	// Judge is the judge's score, Tick the end of the last interval in it, Seen the end of the last one with data.
 	Judge metrics.State `json:"judge,omitzero"`
-	Tick time.Time `json:"tick,omitzero"`
-	Seen time.Time `json:"seen,omitzero"`
+	Tick  time.Time     `json:"tick,omitzero"`
+	Seen  time.Time     `json:"seen,omitzero"`
 	// Polled is when the source was last asked, whether it answered or not.
 	Polled time.Time `json:"polled,omitzero"`
 
