@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/meshpol/meshpol/pkg/mesh/istio"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/strategy"
 	"github.com/meshpol/meshpol/pkg/validate"
@@ -73,5 +74,20 @@ func TestEveryKindHasAnExample(t *testing.T) {
 		if !found && !slices.ContainsFunc(set.Policies, func(p policy.Policy) bool { return p.Kind == kind }) {
 			t.Errorf("the example of %s holds another kind", kind)
 		}
+	}
+}
+
+// TestTasksFitTheShop checks the tasks against a cluster like the lab's, with Istio's own compiler.
+func TestTasksFitTheShop(t *testing.T) {
+	for _, task := range []string{"timeout", "retry", "circuit-breaker", "retry-and-timeout", "canary", "direct"} {
+		t.Run(task, func(t *testing.T) {
+			set, err := policy.Load(policy.LoadOptions{Paths: []string{filepath.Join(examples, task)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string(nil), lines(validate.Check(set, shop(), istio.New()))); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
