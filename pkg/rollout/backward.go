@@ -119,7 +119,7 @@ func (r *run) inFold() bool {
 	if s.Step >= len(r.plan.Steps) || r.plan.Steps[s.Step].Kind == metrics.StepClean {
 		return true
 	}
-	return r.plan.Steps[s.Step].Kind == metrics.StepFold && (s.Stage > 0 || s.Written)
+	return r.plan.Steps[s.Step].Kind == metrics.StepFold && r.begun()
 }
 
 // backOrder puts what points to others before what is pointed to: the last made goes first, and every DestinationRule
@@ -248,15 +248,12 @@ func (r *run) lineage(t Touched, live *unstructured.Unstructured) *unstructured.
 
 // versionsOf are the last two versions of an object that this rollout may have written, the newer one first.
 func (r *run) versionsOf(ref Ref) []*unstructured.Unstructured {
-	stage := r.state.Stage
-	if r.state.Written || r.state.Step >= len(r.plan.Steps) {
-		stage++
-	}
 	var out []*unstructured.Unstructured
-	for _, o := range []*unstructured.Unstructured{r.plan.Before(r.state.Step, stage, ref), r.plan.Before(r.state.Step, r.state.Stage, ref)} {
-		if o != nil {
-			out = append(out, o)
-		}
+	if stage, open := r.intended(); open && !stage.Delete && RefOf(stage.Object) == ref {
+		out = append(out, stage.Object)
+	}
+	if o := r.plan.Before(r.state.Step, r.state.Stage, ref); o != nil {
+		out = append(out, o)
 	}
 	return out
 }

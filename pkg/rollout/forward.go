@@ -36,14 +36,25 @@ func (r *run) write(ctx context.Context, a ActWrite) error {
 	r.announce()
 	ref := RefOf(stage.Object)
 	before := SpecHash(r.plan.Before(a.Step, a.Stage, ref))
-	r.state.Written = true
 	r.note(ref, func(t *Touched) { t.Spec = r.wanted(stage) })
 	if err := r.save(ctx); err != nil {
 		return err
 	}
-	return r.retrying(ctx, ref, func(live *unstructured.Unstructured) error {
+	err := r.retrying(ctx, ref, func(live *unstructured.Unstructured) error {
 		return r.swap(ctx, stage, live, before)
 	})
+	r.state.Written = err == nil
+	return err
+}
+
+// intended is the stage whose write was begun, whether it landed or not, and whose proof is open.
+func (r *run) intended() (mesh.Stage, bool) {
+	if r.state.Step >= len(r.plan.Steps) || r.state.Stage >= len(r.plan.Steps[r.state.Step].Stages) {
+		return mesh.Stage{}, false
+	}
+	stage := r.plan.Steps[r.state.Step].Stages[r.state.Stage]
+	t, ok := r.touched(RefOf(stage.Object))
+	return stage, ok && t.Spec == r.wanted(stage)
 }
 
 // swap puts the wanted object in the place of the one that must be there, and of no other.
@@ -201,10 +212,16 @@ func (r *run) resume(ctx context.Context) error {
 	return r.save(ctx)
 }
 
+// begun tells whether anything of the step was written, or is about to be.
+func (r *run) begun() bool {
+	_, open := r.intended()
+	return open || r.state.Stage > 0
+}
+
 // exposed says what is in force now.
 func (r *run) exposed() string {
 	for i := min(r.state.Step, len(r.plan.Steps)-1); i >= 0; i-- {
-		if i < r.state.Step || r.state.Stage > 0 || r.state.Written || r.state.Holding {
+		if i < r.state.Step || r.begun() || r.state.Holding {
 			return r.plan.Steps[i].Exposure.String()
 		}
 	}

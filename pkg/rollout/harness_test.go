@@ -243,8 +243,11 @@ func (r *runner) start() (rollout.Result, error) {
 func (r *runner) resume(request string) (rollout.Result, error) {
 	r.t.Helper()
 	s, err := r.acquire()
-	if err != nil || s.Phase.Ended() {
-		return rollout.Result{Phase: s.Phase, Cause: s.Cause, State: s}, err
+	if err != nil {
+		return rollout.Result{}, err
+	}
+	if s.Phase.Ended() {
+		return rollout.Result{Phase: s.Phase, Cause: s.Cause, State: s}, r.node.Release(r.ctx, r.change.Target)
 	}
 	records, err := r.node.Records(r.ctx, r.change.Target)
 	if err != nil {

@@ -94,7 +94,7 @@ type State struct {
 	Step  int `json:"step"`
 	Steps int `json:"steps"`
 	Stage int `json:"stage"`
-	// Written tells that the write of stage Stage was sent and its proof is open.
+	// Written tells that the write of stage Stage is in place and its proof is open.
 	Written bool `json:"written,omitempty"`
 	// Holding tells that the step's writes are all proved and it is being judged since Since.
 	Holding bool      `json:"holding,omitempty"`
