@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/meshpol/meshpol/pkg/mesh/istio"
+	"github.com/meshpol/meshpol/pkg/policy"
 )
 
 // strict decodes an object as istiod does, but refuses fields that Istio's API does not have.
@@ -67,7 +68,11 @@ func TestDrawnWritesAreIstiosOwnTypes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := &drawn{t: t}
 		w := world{service(), d.virtualService(), d.destinationRule()}
-		for _, s := range compiled(t, w, changeOf(append(d.policies(), breakerOf(d))...), exposed(d)) {
+		ps := d.policies()
+		if d.chance(50) {
+			ps = []policy.Policy{breakerOf(d)}
+		}
+		for _, s := range compiled(t, w, changeOf(ps...), exposed(d)) {
 			if err := strict(s.Object); err != nil {
 				t.Fatalf("%s: %v\n%s", id(s.Object), err, asJSON(s.Object.Object))
 			}
