@@ -38,7 +38,9 @@ func TestTimeoutCanaryByRequest(t *testing.T) {
 }
 
 func TestTimeoutTooShortIsTakenBack(t *testing.T) {
-	s := newScene(t, 300, func(s *scene) { s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{slow("/", 60*time.Millisecond, 1)})) })
+	s := newScene(t, 300, func(s *scene) {
+		s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{slow("/", 60*time.Millisecond, 1)}))
+	})
 	r := s.meshpol(4, quick("rollout", "--steps", "1,10,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 20ms\n"))...)
 	s.untouched()
 	harm := referee.Harmed(s.records().Records, referee.Interval{}, code(504))
@@ -111,7 +113,9 @@ func TestCircuitBreakerGood(t *testing.T) {
 }
 
 func TestCircuitBreakerTooTightIsFoundOnTheFirstPod(t *testing.T) {
-	s := newScene(t, 200, func(s *scene) { s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{slow("/", 60*time.Millisecond, 1)})) })
+	s := newScene(t, 200, func(s *scene) {
+		s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{slow("/", 60*time.Millisecond, 1)}))
+	})
 	s.meshpol(4, quick("rollout", "--steps", "25,50", "-f", s.file("CircuitBreaker", "cart-breaker", "cart",
 		"  maxConnections: 1\n  maxPendingRequests: 1\n  maxRequests: 1\n"))...)
 	s.untouched()
