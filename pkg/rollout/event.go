@@ -81,6 +81,8 @@ type StepPassed struct {
 	Head
 	Step      string            `json:"step"`
 	Judgement metrics.Judgement `json:"judgement"`
+	// Requests were sent to the cluster since the step before ended; 0 where nobody counts them.
+	Requests int `json:"requests,omitempty"`
 }
 
 // PausedEvent says that nothing moves until somebody decides.
@@ -121,6 +123,9 @@ type Ended struct {
 	Reason string        `json:"reason"`
 	Took   time.Duration `json:"took"`
 	Next   string        `json:"next,omitempty"`
+	// Requests are all that were sent to the cluster until now, by verb and resource ("get leases"), those of reading
+	// and rehearsing included; nil where nobody counts them.
+	Requests map[string]int `json:"requests,omitempty"`
 }
 
 // Warned is something that a person should know and that stops nothing.

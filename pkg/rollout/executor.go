@@ -42,6 +42,8 @@ type Executor struct {
 	OnSignal string
 	// Interrupt is closed when a signal asks the run to end.
 	Interrupt <-chan struct{}
+	// Requests are the requests sent to the cluster so far, by verb and resource; nil where nobody counts them.
+	Requests func() map[string]int
 }
 
 // Result is how a run ended.
@@ -75,6 +77,8 @@ type run struct {
 	halves map[string]metrics.Side
 	// announced is the step after the last one whose beginning was told.
 	announced int
+	// counted are the requests that were sent before the step began.
+	counted int
 	// failing is since when acts have been failing in a row, tries how often they did.
 	failing time.Time
 	tries   int
@@ -85,6 +89,7 @@ type run struct {
 func (x Executor) Run(ctx context.Context, p *Plan, s State) (Result, error) {
 	r := &run{Executor: x, plan: p, state: s, versions: map[Ref]string{}, proved: map[string]bool{}, halves: map[string]metrics.Side{}}
 	r.resumed = s.Step > 0 || s.Holding || len(s.Touched) > 0 || s.Phase == RollingBack || s.Phase == Failed
+	r.counted = total(r.requests())
 	r.state.Written = false // a write whose proof is open is sent again: it is idempotent
 	if s.Phase == Failed {
 		r.state.Phase = RollingBack // somebody asks for another try
@@ -227,8 +232,29 @@ func (r *run) end(ctx context.Context, a ActEnd) error {
 		return err
 	}
 	r.letGo(ctx)
-	r.emit(Ended{Head: r.head(), Phase: a.Phase, Cause: r.state.Cause, Reason: r.state.Reason, Took: time.Since(r.state.Started), Next: nextStep(r.state)})
+	r.emit(r.ended(a.Phase))
 	return nil
+}
+
+func (r *run) ended(phase Phase) Ended {
+	return Ended{Head: r.head(), Phase: phase, Cause: r.state.Cause, Reason: r.state.Reason, Took: time.Since(r.state.Started),
+		Next: nextStep(r.state), Requests: r.requests()}
+}
+
+// requests are those sent so far, by verb and resource; nil where nobody counts them.
+func (r *run) requests() map[string]int {
+	if r.Requests == nil {
+		return nil
+	}
+	return r.Requests()
+}
+
+func total(requests map[string]int) int {
+	n := 0
+	for _, count := range requests {
+		n += count
+	}
+	return n
 }
 
 func nextStep(s State) string {

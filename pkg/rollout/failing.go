@@ -98,7 +98,7 @@ func (r *run) giveUp(ctx context.Context, err error) (Result, error) {
 		r.emit(Warned{Head: r.head(), Text: fmt.Sprintf("the failure could not be stored: %v", err)})
 	}
 	r.letGo(ctx)
-	r.emit(Ended{Head: r.head(), Phase: Failed, Cause: r.state.Cause, Reason: r.state.Reason, Took: time.Since(r.state.Started), Next: nextStep(r.state)})
+	r.emit(r.ended(Failed))
 	return r.result(), nil
 }
 

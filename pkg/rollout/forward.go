@@ -161,7 +161,9 @@ func (r *run) advance(ctx context.Context, why string) error {
 	if j.Verdict != metrics.Pass {
 		j.Reason = why
 	}
-	r.emit(StepPassed{Head: r.head(), Step: r.stepName(), Judgement: j})
+	sent := total(r.requests())
+	r.emit(StepPassed{Head: r.head(), Step: r.stepName(), Judgement: j, Requests: sent - r.counted})
+	r.counted = sent
 	j.Reason = firstRunes(j.Reason, maxReason)
 	r.state.Results = append(slices.Clone(r.state.Results), StepResult{
 		Name: r.stepName(), Judgement: j, Confirmed: r.proof.Confirmed, Barrier: r.proof.Took.Seconds(),
