@@ -30,7 +30,9 @@ func (f *finder) pools(sites []site) (*pools, error) {
 		return nil, nil
 	}
 	if j := slices.IndexFunc(f.rules[i+1:], func(r rule) bool { return r.breaker != nil }); j >= 0 {
-		return nil, refusal(codeSameKind, f.rules[i+1+j].key, "spec.target", f.rules[i].key.String()+" acts on the same service", "make one CircuitBreaker of them")
+		return nil, refusal(codeSameKind, f.rules[i+1+j].key, "spec.target",
+			f.rules[i].key.String()+" acts on the same service",
+			"make one CircuitBreaker of them")
 	}
 	p := &pools{f: f, names: names{f.c.Rev}, rule: f.rules[i], subsets: f.subsetsInUse(sites)}
 	var err error
@@ -39,7 +41,9 @@ func (f *finder) pools(sites []site) (*pools, error) {
 	}
 	for _, s := range p.subsets {
 		if s != "" && p.subset(s) == nil {
-			return nil, refusal(codeMissingSubset, p.rule.key, "spec.target", "the subset "+s+" is routed to and "+where(p.base)+" does not define it", "define it, or route elsewhere")
+			return nil, refusal(codeMissingSubset, p.rule.key, "spec.target",
+				"the subset "+s+" is routed to and "+where(p.base)+" does not define it",
+				"define it, or route elsewhere")
 		}
 	}
 	return p, nil
@@ -73,7 +77,8 @@ func (p *pools) subset(name string) tree {
 
 // stage is the DestinationRule with a twin for every subset in use; nothing that existed changes.
 func (p *pools) stage() mesh.Stage {
-	return p.write(copyTree(spec(p.base)), p.twins(), mesh.Marker{Scope: scopeClusters, Text: p.names.subset(p.subsets[0]) + "|"})
+	proof := mesh.Marker{Scope: scopeClusters, Text: p.names.subset(p.subsets[0]) + "|"}
+	return p.write(copyTree(spec(p.base)), p.twins(), proof)
 }
 
 // folded are the two writes of the fold: the policy at the top level while the twins are still routed to, with a
@@ -98,13 +103,14 @@ func (p *pools) write(s tree, extra []tree, m mesh.Marker) mesh.Stage {
 // sets replaces the block of the top level, and what it leaves out is inherited differently by different versions.
 func (p *pools) twins() []tree {
 	var out []tree
+	top := asTree(field(spec(p.base), "trafficPolicy"))
 	for _, name := range p.subsets {
 		old := p.subset(name)
 		t := tree{"name": p.names.subset(name)}
 		if labels := asTree(old["labels"]); len(labels) > 0 {
 			t["labels"] = copyTree(labels)
 		}
-		t["trafficPolicy"] = p.rule.breaker.apply(effective(asTree(field(spec(p.base), "trafficPolicy")), asTree(old["trafficPolicy"])))
+		t["trafficPolicy"] = p.rule.breaker.apply(effective(top, asTree(old["trafficPolicy"])))
 		out = append(out, t)
 	}
 	return out
@@ -235,9 +241,9 @@ func (b *breaker) hides(policy tree) bool {
 }
 
 // merge puts the fields into the blocks of a policy in place; blocks that are missing are made only where asked.
-func (b *breaker) merge(policy tree, make bool) {
+func (b *breaker) merge(policy tree, create bool) {
 	for name, ours := range map[string]tree{"connectionPool": b.pool, "outlierDetection": b.outlier} {
-		if len(ours) == 0 || (!make && policy[name] == nil) {
+		if len(ours) == 0 || (!create && policy[name] == nil) {
 			continue
 		}
 		mergeInto(child(policy, name), ours)

@@ -52,13 +52,13 @@ const (
 	codeStrategyMatch = "MP555"
 	codeNothingToDo   = "MP556"
 
-	noteShareOfPool   = "MP570"
-	noteSharedPrefix  = "MP571"
-	noteOutsideVS     = "MP572"
-	noteCopiedRule    = "MP573"
-	noteGRPC          = "MP574"
-	noteTimeoutGone   = "MP575"
-	noteLeavesWebhook = "MP576"
+	noteShareOfPool  = "MP570"
+	noteSharedPrefix = "MP571"
+	noteOutsideVS    = "MP572"
+	noteCopiedRule   = "MP573"
+	noteGRPC         = "MP574"
+	noteTimeoutGone  = "MP575"
+	noteFilterByName = "MP576"
 )
 
 // Codes lists every code that this package gives, in order.
@@ -108,7 +108,7 @@ func Codes() []Code {
 		{noteCopiedRule, "a broader DestinationRule was copied into the new one"},
 		{noteGRPC, "route statistics do not see gRPC status"},
 		{noteTimeoutGone, "a timeout of 0s is written as no timeout, since Istio refuses 0s"},
-		{noteLeavesWebhook, "an EnvoyFilter matches a route by its name and misses the clone"},
+		{noteFilterByName, "an EnvoyFilter matches a route by its name and misses the clone"},
 	}
 }
 

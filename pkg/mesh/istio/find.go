@@ -88,7 +88,8 @@ func (f *finder) service() error {
 		if len(f.s.ByKind("Service")) == 0 {
 			return nil
 		}
-		return refusal(codeNoService, f.first(), "spec.target.service", "there is no Service "+f.host.namespace+"/"+f.host.name,
+		return refusal(codeNoService, f.first(), "spec.target.service",
+			"there is no Service "+f.host.namespace+"/"+f.host.name,
 			"check name and namespace")
 	}
 	if owner := foreignController(svc); owner != "" {
@@ -96,7 +97,8 @@ func (f *finder) service() error {
 	}
 	f.ports = portsOf(svc)
 	if len(f.ports) > 0 && !slices.ContainsFunc(f.ports, func(p servicePort) bool { return p.http }) {
-		return refusal(codeNotHTTP, f.first(), "spec.target.service", "no port of the Service is HTTP by its name or appProtocol",
+		return refusal(codeNotHTTP, f.first(), "spec.target.service",
+			"no port of the Service is HTTP by its name or appProtocol",
 			"name the port http-… or set appProtocol, if it is HTTP")
 	}
 	if err := f.policyPorts(); err != nil {
@@ -112,7 +114,8 @@ func (f *finder) policyPorts() error {
 		}
 		fits := func(p servicePort) bool { return p.number == int64(*r.target.Port) && p.http }
 		if !slices.ContainsFunc(f.ports, fits) {
-			return refusal(codeNoPort, r.key, "spec.target.port", fmt.Sprintf("the Service has no HTTP port %d", *r.target.Port),
+			return refusal(codeNoPort, r.key, "spec.target.port",
+				fmt.Sprintf("the Service has no HTTP port %d", *r.target.Port),
 				"use a port of the Service, not of the pods")
 		}
 	}
@@ -124,13 +127,15 @@ func (f *finder) meshRoutes() error {
 	for _, r := range sorted(f.s.ByKind("HTTPRoute")) {
 		for _, p := range trees(field(spec(r), "parentRefs")) {
 			if text(p["kind"]) == "Service" && f.refersTo(p, r) {
-				return refusal(codeHTTPRoute, f.first(), "spec.target.service", where(r)+" is attached to the Service, and Istio lets it win over VirtualServices",
+				return refusal(codeHTTPRoute, f.first(), "spec.target.service",
+					where(r)+" is attached to the Service, and Istio lets it win over VirtualServices",
 					"move its rules to a VirtualService first")
 			}
 		}
 		for _, rule := range trees(field(spec(r), "rules")) {
 			if slices.ContainsFunc(trees(rule["backendRefs"]), func(b tree) bool { return f.refersTo(b, r) }) {
-				f.notes = append(f.notes, note(noteOutsideVS, where(r)+" routes to the service without a VirtualService: its traffic never gets the policy"))
+				f.notes = append(f.notes, note(noteOutsideVS,
+					where(r)+" routes to the service without a VirtualService: its traffic never gets the policy"))
 				break
 			}
 		}
@@ -147,7 +152,8 @@ func (f *finder) refersTo(ref tree, in *unstructured.Unstructured) bool {
 }
 
 func (f *finder) foreign(o *unstructured.Unstructured, owner string) error {
-	return refusal(codeOtherController, f.first(), "spec.target.service", where(o)+" is managed by "+owner+", which would undo or mix up our writes",
+	return refusal(codeOtherController, f.first(), "spec.target.service",
+		where(o)+" is managed by "+owner+", which would undo or mix up our writes",
 		"let one tool own it")
 }
 
@@ -177,7 +183,8 @@ func (f *finder) site(vs *unstructured.Unstructured) (site, bool, error) {
 func (f *finder) leftovers(vs *unstructured.Unstructured, entries []tree) error {
 	for _, e := range entries {
 		if anyRun(text(e["name"])) {
-			return refusal(codeLeftovers, f.first(), "spec.target.service", where(vs)+" has the route "+text(e["name"])+" of another rollout",
+			return refusal(codeLeftovers, f.first(), "spec.target.service",
+				where(vs)+" has the route "+text(e["name"])+" of another rollout",
 				"finish that rollout or take it back first (meshpol status, meshpol sweep)")
 		}
 	}

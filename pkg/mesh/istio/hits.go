@@ -73,8 +73,10 @@ func (f *finder) hit(st site, entry tree) (hit, error) {
 		if err := f.pureHost(st, entry, r); err != nil {
 			return h, err
 		}
-		if r.routed() && r.retries == nil && r.timeout == "" && slices.ContainsFunc(st.roots, func(t tree) bool { return t["timeout"] != nil }) {
-			return h, refusal(codeNoTimeout, r.key, "spec.request", where(st.base)+" is a delegate and inherits its root's timeout where it has none",
+		rootTimes := slices.ContainsFunc(st.roots, func(t tree) bool { return t["timeout"] != nil })
+		if r.removesTimeout() && rootTimes {
+			return h, refusal(codeNoTimeout, r.key, "spec.request",
+				where(st.base)+" is a delegate and inherits its root's timeout where it has none",
 				"remove the timeout of the root by hand")
 		}
 	}
@@ -105,7 +107,8 @@ func complete(parts []part, whole []rule) ([]part, error) {
 		}
 		for _, q := range parts[:i] {
 			if !apart(parts[i].matches, q.matches) {
-				return nil, refusal(codeOverlap, parts[i].rules[0].key, "spec.target.routes", "some requests fit it and "+q.rules[0].key.String()+" too",
+				return nil, refusal(codeOverlap, parts[i].rules[0].key, "spec.target.routes",
+					"some requests fit it and "+q.rules[0].key.String()+" too",
 					"give both the same target, or targets that do not overlap")
 			}
 		}
@@ -134,7 +137,9 @@ func oneOfKind(rules []rule) error {
 	for i, r := range rules {
 		for _, q := range rules[:i] {
 			if q.key.Kind == r.key.Kind {
-				return refusal(codeSameKind, r.key, "spec.target", q.key.String()+" acts on the same requests", "keep one of them")
+				return refusal(codeSameKind, r.key, "spec.target",
+					q.key.String()+" acts on the same requests",
+					"keep one of them")
 			}
 		}
 	}
@@ -159,14 +164,16 @@ func (f *finder) fit(st site, entry tree, r rule) (fit, error) {
 		ref.Name = ""
 		one, err := narrowed(entry, narrowingOf(ref, port))
 		if err != nil {
-			return fit{}, refusal(codeNarrowing, r.key, "spec.target.routes", where(st.base)+" "+entryName(entry)+": "+err.Error(),
+			return fit{}, refusal(codeNarrowing, r.key, "spec.target.routes",
+				where(st.base)+" "+entryName(entry)+": "+err.Error(),
 				"name the route instead (target.routes: [{name: …}]), or add a route of its own for the path")
 		}
 		if one.whole {
 			return one, nil
 		}
 		if len(out.matches) > 0 && len(one.matches) > 0 && out.rewrite != one.rewrite {
-			return fit{}, refusal(codeNarrowing, r.key, "spec.target.routes", where(st.base)+" "+entryName(entry)+" rewrites the path, differently for each of the paths",
+			return fit{}, refusal(codeNarrowing, r.key, "spec.target.routes",
+				where(st.base)+" "+entryName(entry)+" rewrites the path, differently for each of the paths",
 				"write one policy per path")
 		}
 		out = out.plus(one)
@@ -244,11 +251,14 @@ func (f *finder) portFit(st site, entry tree, r rule) (port int64, concerned boo
 	case !slices.Contains(given, want) && !slices.Contains(given, 0):
 		return 0, false, nil
 	case len(given) > 1:
-		return 0, false, refusal(codeNarrowing, r.key, "spec.target.port", where(st.base)+" "+entryName(entry)+" divides its requests among several ports", "leave port out")
+		return 0, false, refusal(codeNarrowing, r.key, "spec.target.port",
+			where(st.base)+" "+entryName(entry)+" divides its requests among several ports",
+			"leave port out")
 	case f.onlyPort(want):
 		return 0, true, nil
 	case st.bound.gateways:
-		return 0, false, refusal(codeNarrowing, r.key, "spec.target.port", where(st.base)+" is bound to a gateway, and its "+entryName(entry)+" names no destination port",
+		return 0, false, refusal(codeNarrowing, r.key, "spec.target.port",
+			where(st.base)+" is bound to a gateway, and its "+entryName(entry)+" names no destination port",
 			"set destination.port in the route")
 	}
 	return want, true, nil
@@ -273,13 +283,16 @@ func (f *finder) onlyPort(n int64) bool {
 
 // pureHost refuses a route policy for an entry that also sends requests elsewhere, unless the user named the entry.
 func (f *finder) pureHost(st site, entry tree, r rule) error {
-	named := slices.ContainsFunc(r.target.Routes, func(ref v1alpha1.RouteRef) bool { return ref.Name != "" && ref.Name == text(entry["name"]) })
+	named := slices.ContainsFunc(r.target.Routes, func(ref v1alpha1.RouteRef) bool {
+		return ref.Name != "" && ref.Name == text(entry["name"])
+	})
 	if !r.routed() || named {
 		return nil
 	}
 	for _, d := range trees(entry["route"]) {
 		if h := text(field(d, "destination", "host")); !f.host.is(h, st.base.GetNamespace()) {
-			return refusal(codeMixedHosts, r.key, "spec.target", where(st.base)+" "+entryName(entry)+" also routes to "+h+", which would get the policy too",
+			return refusal(codeMixedHosts, r.key, "spec.target",
+				where(st.base)+" "+entryName(entry)+" also routes to "+h+", which would get the policy too",
 				"if that is meant, name the route: target.routes: [{name: …}]")
 		}
 	}
@@ -295,7 +308,8 @@ func (f *finder) delegateFits(st site, entry tree) error {
 	for _, root := range st.roots {
 		for _, m := range trees(root["match"]) {
 			if fold, _ := m["ignoreUriCase"].(bool); fold || text(m["sourceNamespace"]) != "" {
-				return refusal(codeDelegateMatch, f.first(), "spec.target", where(st.base)+": the route that delegates to it matches ignoreUriCase or sourceNamespace, and the delegate has no match of its own",
+				return refusal(codeDelegateMatch, f.first(), "spec.target",
+					where(st.base)+": the route that delegates to it matches ignoreUriCase or sourceNamespace, and the delegate has no match of its own",
 					"repeat that part of the match in the delegate")
 			}
 		}

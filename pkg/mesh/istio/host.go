@@ -54,7 +54,8 @@ func portsOf(service *unstructured.Unstructured) []servicePort {
 			proto = strings.TrimPrefix(app, "kubernetes.io/")
 		}
 		proto = strings.ToLower(proto)
-		opaque := slices.Contains([]string{"tcp", "tls", "https", "mongo", "mysql", "redis", "udp"}, proto) || text(p["protocol"]) == "UDP"
+		opaque := text(p["protocol"]) == "UDP" ||
+			slices.Contains([]string{"tcp", "tls", "https", "mongo", "mysql", "redis", "udp"}, proto)
 		out = append(out, servicePort{number: integer(p["port"]), http: !opaque, grpc: strings.HasPrefix(proto, "grpc")})
 	}
 	return out

@@ -115,18 +115,26 @@ func newFinder(s *policy.Snapshot, c policy.Change) (*finder, error) {
 func (f *finder) exposable(e policy.Exposure) error {
 	switch {
 	case e.Mode == policy.Observe:
-		return refusal(codeExposure, f.first(), "", f.first().Kind+" acts or does not: it cannot be observed without acting", "canary by request or by instance")
+		return refusal(codeExposure, f.first(), "",
+			f.first().Kind+" acts or does not: it cannot be observed without acting",
+			"canary by request or by instance")
 	case e.By == policy.All && e.Mode == policy.Staged:
-		return refusal(codeExposure, f.first(), "", "a staged exposure needs a split", "stage it by request or by instance")
+		return refusal(codeExposure, f.first(), "",
+			"a staged exposure needs a split",
+			"stage it by request or by instance")
 	case e.By == policy.ByMatch && len(byMatch(e.Match)) != len(e.Match), e.By == policy.ByMatch && len(e.Match) == 0:
-		return refusal(codeStrategyMatch, f.first(), "", "the chosen population is empty", "give a header, a cookie or source labels")
+		return refusal(codeStrategyMatch, f.first(), "",
+			"the chosen population is empty",
+			"give a header, a cookie or source labels")
 	}
 	svc := f.s.Object("Service", f.host.namespace, f.host.name)
 	if svc == nil || e.By != policy.ByInstance {
 		return nil
 	}
 	if svc.GetLabels()["istio.io/use-waypoint"] != "" {
-		return refusal(codeNotByInstance, f.first(), "spec.target.service", "the service uses a waypoint, which does not honour sourceLabels", "canary by request")
+		return refusal(codeNotByInstance, f.first(), "spec.target.service",
+			"the service uses a waypoint, which does not honour sourceLabels",
+			"canary by request")
 	}
 	return nil
 }
@@ -147,15 +155,19 @@ func (f *finder) split(sites []site, p *pools, e policy.Exposure) (mesh.Compiled
 	}
 	if e.By == policy.ByInstance {
 		if sp.clones == 0 {
-			return out, refusal(codeNotByInstance, f.first(), "spec.target", strings.Join(sp.heldBack, "; "), "canary by request")
+			return out, refusal(codeNotByInstance, f.first(), "spec.target",
+				strings.Join(sp.heldBack, "; "),
+				"canary by request")
 		}
 		out.Labels = sp.cohortLabel()
 	}
 	if e.By == policy.ByMatch && sp.clones == 0 {
-		return out, refusal(codeStrategyMatch, f.first(), "", "no route can be split by the chosen population", "choose it by a header or a cookie")
+		return out, refusal(codeStrategyMatch, f.first(), "",
+			"no route can be split by the chosen population",
+			"choose it by a header or a cookie")
 	}
-	out.AtFold = append(sp.heldBack, f.onlyAtFold(p, e)...)
-	out.Notes = append(f.notes, f.remarks(sites, p, e)...)
+	out.AtFold = slices.Concat(sp.heldBack, f.onlyAtFold(p, e))
+	out.Notes = slices.Concat(f.notes, f.remarks(sites, p, e))
 	return out, nil
 }
 
@@ -181,7 +193,7 @@ func (f *finder) fold(sites []site, p *pools) mesh.Compiled {
 		after.Clean = true
 		out.Stages = append(out.Stages, after)
 	}
-	out.Notes = append(f.notes, f.remarks(sites, p, policy.Exposure{Mode: policy.Enforce, By: policy.All})...)
+	out.Notes = slices.Concat(f.notes, f.remarks(sites, p, policy.Exposure{Mode: policy.Enforce, By: policy.All}))
 	return out
 }
 
@@ -210,13 +222,15 @@ func (f *finder) onlyAtFold(p *pools, e policy.Exposure) []string {
 func (f *finder) remarks(sites []site, p *pools, e policy.Exposure) []string {
 	var out []string
 	if p != nil && len(p.rule.breaker.pool) > 0 && e.By == policy.ByRequest && e.Window.Width < policy.Buckets {
-		out = append(out, note(noteShareOfPool, p.rule.key.String()+": each proxy counts alone and sees a share of the requests; use canary by instance, or expect no Pass below 100 %"))
+		out = append(out, note(noteShareOfPool,
+			p.rule.key.String()+": each proxy counts alone and sees a share of the requests; use canary by instance, or expect no Pass below 100 %"))
 	}
 	if slices.ContainsFunc(f.ports, func(sp servicePort) bool { return sp.grpc }) && e.By != policy.All {
-		out = append(out, note(noteGRPC, "service "+f.host.namespace+"/"+f.host.name+" has gRPC ports: failures that come with status 200 are not counted by route statistics"))
+		out = append(out, note(noteGRPC,
+			"service "+f.host.namespace+"/"+f.host.name+" has gRPC ports: failures that come with status 200 are not counted by route statistics"))
 	}
 	for _, r := range f.rules {
-		if r.routed() && r.retries == nil && r.timeout == "" {
+		if r.removesTimeout() {
 			out = append(out, note(noteTimeoutGone, r.key.String()+": request 0s removes the route's timeout"))
 		}
 	}

@@ -20,7 +20,8 @@ func (Mesh) Neutralise(live []*unstructured.Unstructured, c policy.Change) []*un
 			continue
 		}
 		entries := trees(field(spec(o), "http"))
-		kept := slices.DeleteFunc(slices.Clone(entries), func(e tree) bool { return strings.HasPrefix(text(e["name"]), n.clone()) })
+		ours := func(e tree) bool { return strings.HasPrefix(text(e["name"]), n.clone()) }
+		kept := slices.DeleteFunc(slices.Clone(entries), ours)
 		if len(kept) == len(entries) {
 			continue
 		}

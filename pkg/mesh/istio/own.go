@@ -20,7 +20,8 @@ func (f *finder) ownHost(sites []site) ([]site, error) {
 	for i, a := range exact {
 		for _, b := range exact[i+1:] {
 			if a.seen.meets(b.seen) {
-				return nil, refusal(codeSecondVS, f.first(), "spec.target.service", where(a.vs)+" and "+where(b.vs)+" both hold "+f.host.fqdn()+" for sidecars, and Istio takes one of them only",
+				return nil, refusal(codeSecondVS, f.first(), "spec.target.service",
+					where(a.vs)+" and "+where(b.vs)+" both hold "+f.host.fqdn()+" for sidecars, and Istio takes one of them only",
 					"merge them into one VirtualService")
 			}
 		}
@@ -29,8 +30,10 @@ func (f *finder) ownHost(sites []site) ([]site, error) {
 		}
 	}
 	public := func(h holder) bool { return h.seen.all }
-	if i := slices.IndexFunc(exact, func(h holder) bool { return h.vs.GetNamespace() == f.host.namespace }); i >= 0 && !exact[i].seen.all {
-		f.notes = append(f.notes, note(noteOutsideVS, "clients in namespaces that "+where(exact[i].vs)+" is not exported to never get the policy"))
+	owners := func(h holder) bool { return h.vs.GetNamespace() == f.host.namespace }
+	if i := slices.IndexFunc(exact, owners); i >= 0 && !exact[i].seen.all {
+		f.notes = append(f.notes, note(noteOutsideVS,
+			"clients in namespaces that "+where(exact[i].vs)+" is not exported to never get the policy"))
 		return nil, nil
 	}
 	if slices.ContainsFunc(exact, public) {
@@ -66,18 +69,23 @@ func (f *finder) holders() (exact, wildcards []holder) {
 func (f *finder) holds(h holder, sites []site) error {
 	entries := trees(field(spec(h.vs), "http"))
 	for _, s := range sites {
-		if s.base == h.vs || slices.ContainsFunc(entries, func(e tree) bool { return delegates(e, h.vs.GetNamespace(), s.base) }) {
+		toSite := func(e tree) bool { return delegates(e, h.vs.GetNamespace(), s.base) }
+		if s.base == h.vs || slices.ContainsFunc(entries, toSite) {
 			return nil
 		}
 	}
 	switch {
 	case h.wildcard:
-		return refusal(codeWildcardVS, f.first(), "spec.target.service", where(h.vs)+" holds the host by a wildcard and routes nothing to it",
+		return refusal(codeWildcardVS, f.first(), "spec.target.service",
+			where(h.vs)+" holds the host by a wildcard and routes nothing to it",
 			"write a VirtualService for "+f.host.fqdn()+" first")
 	case len(entries) == 0:
-		return refusal(codeNotHTTP, f.first(), "spec.target.service", where(h.vs)+" has TCP or TLS routes only", "a policy of this kind needs an http entry")
+		return refusal(codeNotHTTP, f.first(), "spec.target.service",
+			where(h.vs)+" has TCP or TLS routes only",
+			"a policy of this kind needs an http entry")
 	}
-	return refusal(codeHostElsewhere, f.first(), "spec.target.service", where(h.vs)+" holds "+f.host.fqdn()+" and routes nothing to it",
+	return refusal(codeHostElsewhere, f.first(), "spec.target.service",
+		where(h.vs)+" holds "+f.host.fqdn()+" and routes nothing to it",
 		"set the policy on the service that it routes to")
 }
 

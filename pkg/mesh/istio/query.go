@@ -15,7 +15,9 @@ import (
 // new, counted by the fold's own statPrefix, and before Istio 1.23 by the clients' istio_requests_total.
 //
 // By request the name of the series tells its side. By instance the pod does, through instances.
-func (Mesh) Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
+func (Mesh) Query(
+	s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side,
+) (metrics.Query, error) {
 	q, err := queryFor(s, c, e)
 	if e.By == policy.ByInstance {
 		q.Instances = instances
@@ -30,7 +32,8 @@ func queryFor(s *policy.Snapshot, c policy.Change, e policy.Exposure) (metrics.Q
 	}
 	exported := atLeast(s.Mesh.Version, 23)
 	if !exported && e.By != policy.All {
-		return metrics.Query{}, refusal(codeNoRouteStats, f.first(), "", "Istio before 1.23 does not export the route statistics that tell the two sides apart",
+		return metrics.Query{}, refusal(codeNoRouteStats, f.first(), "",
+			"Istio before 1.23 does not export the route statistics that tell the two sides apart",
 			"upgrade, or run without analysis")
 	}
 	sites, err := f.sites()
@@ -113,7 +116,7 @@ func (f *finder) codes() metrics.CodeRules {
 		switch {
 		case r.breaker != nil && len(r.breaker.pool) > 0:
 			out.Refused, out.RefusedFlags = append(out.Refused, "503"), append(out.RefusedFlags, "UO")
-		case r.breaker == nil && r.retries == nil && r.timeout != "":
+		case r.timeout != "":
 			out.Refused, out.RefusedFlags = append(out.Refused, "504"), append(out.RefusedFlags, "UT")
 		}
 	}
@@ -169,7 +172,9 @@ func (f *finder) collides(st site, prefix string) error {
 		}
 		for _, h := range texts(field(spec(vs), "hosts")) {
 			if own, ok := mine[f.vhost(h, other)]; ok && own != h {
-				return refusal(codeNameCollision, f.first(), "spec.target", fmt.Sprintf("statistics of %s and %s with statPrefix %s have one name", own, h, prefix), "give one of them another statPrefix")
+				return refusal(codeNameCollision, f.first(), "spec.target",
+					fmt.Sprintf("statistics of %s and %s with statPrefix %s have one name", own, h, prefix),
+					"give one of them another statPrefix")
 			}
 		}
 	}

@@ -38,7 +38,8 @@ func (f *finder) sharedPrefixes(sites []site, e policy.Exposure) []string {
 				split := slices.ContainsFunc(st.hits, func(h hit) bool { return h.index == i && len(h.whole) > 0 })
 				uses := slices.ContainsFunc(matchesOf(entry), func(m tree) bool { return text(m["statPrefix"]) == p })
 				if uses && !split {
-					out = append(out, note(noteSharedPrefix, where(st.base)+": statPrefix "+p+" counts "+entryName(entry)+" too, which is not part of the rollout"))
+					out = append(out, note(noteSharedPrefix,
+						where(st.base)+": statPrefix "+p+" counts "+entryName(entry)+" too, which is not part of the rollout"))
 				}
 			}
 		}
@@ -64,7 +65,8 @@ func (f *finder) namedByFilters(sites []site, e policy.Exposure) []string {
 	for _, ef := range sorted(f.s.ByKind("EnvoyFilter")) {
 		for _, p := range trees(field(spec(ef), "configPatches")) {
 			if n := text(field(p, "match", "routeConfiguration", "vhost", "route", "name")); names[n] {
-				out = append(out, note(noteLeavesWebhook, where(ef)+" patches the route "+n+" by name: the new side goes without that patch until the fold"))
+				out = append(out, note(noteFilterByName,
+					where(ef)+" patches the route "+n+" by name: the new side goes without that patch until the fold"))
 			}
 		}
 	}

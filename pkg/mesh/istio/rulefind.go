@@ -36,7 +36,9 @@ func (f *finder) destinationRule(sites []site) (*unstructured.Unstructured, bool
 	}
 	switch {
 	case len(own) > 1:
-		return nil, false, f.breakerRefusal(codeSeveralRules, where(own[0])+" and "+where(own[1])+" both hold the host; Istio merges them by age", "merge them into one DestinationRule")
+		return nil, false, f.breakerRefusal(codeSeveralRules,
+			where(own[0])+" and "+where(own[1])+" both hold the host; Istio merges them by age",
+			"merge them into one DestinationRule")
 	case len(own) == 1:
 		return own[0], false, f.exported(own[0], sites)
 	}
@@ -46,17 +48,23 @@ func (f *finder) destinationRule(sites []site) (*unstructured.Unstructured, bool
 // usable refuses a DestinationRule that would keep the twins from some clients.
 func (f *finder) usable(dr *unstructured.Unstructured) error {
 	if field(spec(dr), "workloadSelector") != nil {
-		return f.breakerRefusal(codeSelectorRule, where(dr)+" has a workloadSelector: for its clients it replaces the rule that would bear the new subset", "take the selector away, or the rule")
+		return f.breakerRefusal(codeSelectorRule,
+			where(dr)+" has a workloadSelector: for its clients it replaces the rule that would bear the new subset",
+			"take the selector away, or the rule")
 	}
 	if ns := dr.GetNamespace(); ns != f.host.namespace && ns != f.rootNamespace() {
-		return f.breakerRefusal(codeHiddenRule, where(dr)+" hides the service's own rule from the clients of its namespace, whose requests to the new subset would fail", "move it to namespace "+f.host.namespace+", or delete it")
+		return f.breakerRefusal(codeHiddenRule,
+			where(dr)+" hides the service's own rule from the clients of its namespace, whose requests to the new subset would fail",
+			"move it to namespace "+f.host.namespace+", or delete it")
 	}
 	if owner := foreignController(dr); owner != "" {
 		return f.foreign(dr, owner)
 	}
 	for _, s := range trees(field(spec(dr), "subsets")) {
 		if anyRun(text(s["name"])) {
-			return f.breakerRefusal(codeLeftovers, where(dr)+" has the subset "+text(s["name"])+" of another rollout", "finish that rollout or take it back first (meshpol status, meshpol sweep)")
+			return f.breakerRefusal(codeLeftovers,
+				where(dr)+" has the subset "+text(s["name"])+" of another rollout",
+				"finish that rollout or take it back first (meshpol status, meshpol sweep)")
 		}
 	}
 	return nil
@@ -74,7 +82,9 @@ func (f *finder) exported(dr *unstructured.Unstructured, sites []site) error {
 		if seen.all || (!st.bound.gateways && seen.covers(visibility(st.base))) {
 			continue
 		}
-		return f.breakerRefusal(codeRuleNotExported, where(dr)+" is exported to fewer namespaces than "+where(st.base)+" or the gateways it is bound to", "give both the same exportTo")
+		return f.breakerRefusal(codeRuleNotExported,
+			where(dr)+" is exported to fewer namespaces than "+where(st.base)+" or the gateways it is bound to",
+			"give both the same exportTo")
 	}
 	return nil
 }
@@ -110,7 +120,8 @@ func (f *finder) createdRule(wider *unstructured.Unstructured) *unstructured.Uns
 				s[k] = copyValue(v)
 			}
 		}
-		f.notes = append(f.notes, note(noteCopiedRule, where(wider)+" is hidden by the new DestinationRule, which starts as a copy of it: later changes of the one do not reach the other"))
+		f.notes = append(f.notes, note(noteCopiedRule,
+			where(wider)+" is hidden by the new DestinationRule, which starts as a copy of it: later changes of the one do not reach the other"))
 	}
 	return &unstructured.Unstructured{Object: tree{
 		"apiVersion": apiVersion(f.s, "DestinationRule"),

@@ -35,6 +35,9 @@ type breaker struct {
 // routed tells whether the rule changes http entries themselves.
 func (r rule) routed() bool { return r.breaker == nil }
 
+// removesTimeout tells whether the rule is a Timeout of 0s: Istio refuses that value, and no timeout is the same.
+func (r rule) removesTimeout() bool { return r.routed() && r.retries == nil && r.timeout == "" }
+
 // rulesOf turns the policies of a change into rules, or says which field Istio cannot express.
 func rulesOf(c policy.Change, version string) ([]rule, error) {
 	var out []rule
@@ -84,7 +87,9 @@ func timeoutOf(key policy.Key, s v1alpha1.TimeoutSpec) (string, error) {
 			"set request, or connectionPool.http.idleTimeout in the DestinationRule by hand")
 	}
 	if s.Request == nil {
-		return "", refusal(codeNothingToDo, key, "spec.request", "a Timeout without request changes nothing", "set request")
+		return "", refusal(codeNothingToDo, key, "spec.request",
+			"a Timeout without request changes nothing",
+			"set request")
 	}
 	if s.Request.Duration == 0 {
 		return "", nil
@@ -127,7 +132,9 @@ func withBackoff(key policy.Key, s v1alpha1.RetrySpec, version string, out tree)
 		return out, nil
 	}
 	if !atLeast(version, 26) {
-		return nil, refusal(codeBackoff, key, "spec.backoff", "retries.backoff exists since Istio 1.26", "leave backoff out: Envoy waits 25 ms and more")
+		return nil, refusal(codeBackoff, key, "spec.backoff",
+			"retries.backoff exists since Istio 1.26",
+			"leave backoff out: Envoy waits 25 ms and more")
 	}
 	d, err := duration(key, "spec.backoff", *s.Backoff)
 	if err != nil {
@@ -171,7 +178,9 @@ func breakerOf(key policy.Key, s v1alpha1.CircuitBreakerSpec) (*breaker, error) 
 		b.outlier, err = outlierOf(key, *s.OutlierDetection)
 	}
 	if err == nil && len(b.pool) == 0 && len(b.outlier) == 0 {
-		err = refusal(codeNothingToDo, key, "spec", "a CircuitBreaker without limits changes nothing", "set at least one limit")
+		err = refusal(codeNothingToDo, key, "spec",
+			"a CircuitBreaker without limits changes nothing",
+			"set at least one limit")
 	}
 	return b, err
 }

@@ -92,7 +92,8 @@ func (p *splitter) entry(index int, st site, h hit, e tree, did *placed) ([]tree
 	}
 	original := copyTree(e)
 	original["match"] = list(withStat(matchesOf(e), p.names.oldStat(index), false))
-	did.marked = did.marked || slices.ContainsFunc(trees(original["match"]), func(m tree) bool { return p.names.ourStat(text(m["statPrefix"])) })
+	counted := func(m tree) bool { return p.names.ourStat(text(m["statPrefix"])) }
+	did.marked = did.marked || slices.ContainsFunc(trees(original["match"]), counted)
 	return append(out, original), nil
 }
 
@@ -120,7 +121,8 @@ func (p *splitter) part(index int, st site, pt part, e tree, did *placed) ([]tre
 }
 
 func (p *splitter) holdBack(st site, e tree) {
-	p.heldBack = append(p.heldBack, where(st.base)+" "+entryName(e)+": what gateways take, or a root's match that lists gateways, cannot be split by client pod")
+	p.heldBack = append(p.heldBack, where(st.base)+" "+entryName(e)+
+		": what gateways take, or a root's match that lists gateways, cannot be split by client pod")
 }
 
 func (p *splitter) number() int {
@@ -176,7 +178,9 @@ func (p *splitter) clone(st site, e tree, matches []tree, rules []rule, did *pla
 	}
 	out["name"] = p.names.cloneAt(number, tag(p.exposure))
 	out["match"] = list(withStat(ms, p.names.newStat(), true))
-	did.clones = append(did.clones, cloned{name: text(out["name"]), number: number, everywhere: slices.ContainsFunc(matches, everywhere)})
+	did.clones = append(did.clones, cloned{
+		name: text(out["name"]), number: number, everywhere: slices.ContainsFunc(matches, everywhere),
+	})
 	return out, nil
 }
 
@@ -200,7 +204,8 @@ func (p *splitter) join(st site, m tree, c condition) (tree, bool, error) {
 	out := copyTree(m)
 	for _, seen := range append(rootMatches(st), m) {
 		if h := taken(seen, c.headers); h != "" {
-			return nil, false, refusal(codeHeaderTaken, p.f.first(), "spec.target", where(st.base)+": a match already tests the header "+h+", and a match has one test per header",
+			return nil, false, refusal(codeHeaderTaken, p.f.first(), "spec.target",
+				where(st.base)+": a match already tests the header "+h+", and a match has one test per header",
 				"canary by instance, or take that test out of the route")
 		}
 	}
@@ -289,15 +294,15 @@ func (d placed) best() (cloned, bool) {
 // By instance only labelled pods have a clone, so the absence of every other kind of clone proves it, and the counting
 // of the originals where nothing was there before. With an empty cohort nobody has a clone.
 func (p *splitter) markers(index int, did placed) []mesh.Marker {
-	best, any := did.best()
-	if any && !p.byPod() {
+	best, ok := did.best()
+	if ok && !p.byPod() {
 		return []mesh.Marker{{Scope: scopeRoutes, Text: best.name}}
 	}
 	var out []mesh.Marker
 	if did.marked {
 		out = append(out, mesh.Marker{Scope: scopeRoutes, Text: p.names.oldStat(index)})
 	}
-	if !any {
+	if !ok {
 		return append(out, mesh.Marker{Scope: scopeRoutes, Text: p.names.cloneStem(did.first), Absent: true})
 	}
 	p.labelled = append(p.labelled, best)

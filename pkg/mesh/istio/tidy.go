@@ -46,7 +46,9 @@ func (n names) tidyCreated(ours, live *unstructured.Unstructured, left tree) mes
 	if ours != nil && same(n.stripped(spec(ours)), left) && sameMarks(ours, live) {
 		return mesh.Undone{Delete: true, Markers: n.goneFrom(live)}
 	}
-	u := mesh.Undone{Conflicts: []mesh.Conflict{{Field: "spec", Base: "(no such object)", Ours: short(spec(ours)), Live: short(spec(live))}}}
+	u := mesh.Undone{Conflicts: []mesh.Conflict{
+		{Field: "spec", Base: "(no such object)", Ours: short(spec(ours)), Live: short(spec(live))},
+	}}
 	if !same(left, spec(live)) && len(asList(left["http"])) > 0 == (spec(live)["http"] != nil) {
 		u.Object = withSpec(live, left)
 		u.Markers = n.goneFrom(live)

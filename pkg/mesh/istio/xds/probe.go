@@ -180,12 +180,26 @@ func (b *Barrier) direct(now time.Time) []*proxy {
 	var out []*proxy
 	for _, p := range b.proxies {
 		away := len(p.seats) == 0 && now.Sub(p.missing) >= awayAfter
-		if (late || away) && !b.proved(p) && b.stale(p, now, again) {
+		soon := again
+		if now.Sub(b.began) >= quiet && b.unwitnessed(p) {
+			soon = rereadSoon
+		}
+		if (late || away) && !b.proved(p) && b.stale(p, now, soon) {
 			out = append(out, p)
 		}
 	}
 	slices.SortFunc(out, func(x, y *proxy) int { return cmp.Or(x.readAt.Compare(y.readAt), cmp.Compare(x.id, y.id)) })
 	return out
+}
+
+// unwitnessed tells that a proxy lacks a text that it was never seen with, which counts only from quiet on.
+func (b *Barrier) unwitnessed(p *proxy) bool {
+	for _, scope := range b.scopes {
+		if a := p.answers[scope]; a.outcome == unread && p.tried && a.err == "" && anyAbsent(b.byScope[scope]) {
+			return true
+		}
+	}
+	return false
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -107,21 +107,30 @@ func (b *Barrier) refusal(p *proxy, now time.Time) string {
 }
 
 // Refused are the proxies that refused the change: an error of the proxy, and its own configuration without the change
-// (or not readable for a while). A proxy that refuses for another reason and holds the change is none.
+// (or not readable for a while). A proxy that refuses for another reason and holds the change is none. Once one is sure,
+// all that refuse something are named.
 func (b *Barrier) Refused(now time.Time) []Refusal {
-	var out []Refusal
-	for _, p := range b.refusing(now) {
-		for _, scope := range b.scopes {
-			a := p.answers[scope]
-			confirmed := a.outcome == lacks && a.refusing
-			unreadable := a.err != "" && now.Sub(b.began) >= refusalPatience
-			if confirmed || unreadable {
-				out = append(out, Refusal{Proxy: p.id, Message: b.refusal(p, now)})
-				break
-			}
-		}
+	all := b.refusing(now)
+	if !slices.ContainsFunc(all, func(p *proxy) bool { return b.surelyRefused(p, now) }) {
+		return nil
+	}
+	out := make([]Refusal, len(all))
+	for i, p := range all {
+		out[i] = Refusal{Proxy: p.id, Message: b.refusal(p, now)}
 	}
 	return out
+}
+
+func (b *Barrier) surelyRefused(p *proxy, now time.Time) bool {
+	for _, scope := range b.scopes {
+		a := p.answers[scope]
+		confirmed := a.outcome == lacks && a.refusing
+		unreadable := a.err != "" && now.Sub(b.began) >= refusalPatience
+		if confirmed || unreadable {
+			return true
+		}
+	}
+	return false
 }
 
 // Remember passes on to the memory who was connected.
