@@ -31,6 +31,10 @@ bin/meshpol:
 bin/lab:
 	@cd lab && CGO_ENABLED=0 go build -trimpath -o ../bin/lab ./cmd/lab
 
+.PHONY: bin/demo
+bin/demo:
+	@cd lab && CGO_ENABLED=0 go build -trimpath -o ../bin/demo ./cmd/demo
+
 .PHONY: test
 test: ## unit tests of meshpol: no cluster, no network
 	@echo '==> unit tests'
@@ -48,7 +52,7 @@ lab-build: bin/lab ## build the lab's programs (15 minutes from nothing on two c
 .PHONY: e2e
 e2e: bin/meshpol bin/lab ## end-to-end tests on real Envoys in a lab of their own (root)
 	@echo '==> end-to-end tests'
-	@go test -tags e2e ./e2e/... -count=1 -timeout 45m
+	@cd lab && go test -tags e2e ./e2e/... -count=1 -timeout 45m
 
 .PHONY: test-all
 test-all: test test-lab e2e ## every test there is
@@ -64,11 +68,11 @@ bench: ## benchmarks
 
 .PHONY: soak
 soak: bin/meshpol bin/lab ## the end-to-end tests again and again: make soak SOAK=20
-	@go test -tags e2e ./e2e/... -count=$(or $(SOAK),10) -timeout 12h
+	@cd lab && go test -tags e2e ./e2e/... -count=$(or $(SOAK),10) -timeout 12h
 
 .PHONY: demo
-demo: bin/meshpol bin/lab ## a real rollout in a real mesh on this machine (root)
-	@if [ -x hack/demo ]; then hack/demo; else echo 'make demo: hack/demo is missing' >&2; exit 1; fi
+demo: bin/meshpol bin/lab bin/demo ## rollouts in a real mesh on this machine, good and bad (root)
+	@hack/demo
 
 .PHONY: generate
 generate: ## write docs/reference anew
