@@ -151,7 +151,7 @@ func (s *session) executor(meter metrics.Provider, judge metrics.Judge, sink rol
 	x := rollout.Executor{
 		Objects: s.cluster, Pods: s.cluster, Prover: prover, Store: s.store(), Archive: kube.NewArchive(s.cluster),
 		Judge: judge, Mesh: s.mesh, Sink: sink, Snapshot: s.snapshot, Attended: s.app.inTTY && s.app.errTTY,
-		OnSignal: "rollback", Interrupt: s.app.interrupt,
+		OnSignal: "rollback", Interrupt: s.app.interrupt, Requests: s.cluster.Requests,
 	}
 	if meter != nil {
 		x.Meter = meter

@@ -35,12 +35,13 @@
 //	proved       proof {confirmed, concerned, unconcerned, tookSeconds, stragglers?, rejected? [{proxy, message}]}, why
 //	judged       step, judgement {verdict, reason, new, old, elapsedSeconds, share, score?, bound?};
 //	             new and old are {requests, errors, refused?, codes?, timed?}
-//	stepPassed   step, judgement
+//	stepPassed   step, judgement, requests? (sent to the API server since the step before ended)
 //	paused       reason, exposed, next
 //	takingBack   cause (breach, person, timeout, inconclusive, edited, locked, internal), reason
 //	neutralised  proof, tookSeconds
 //	kept         object, conflicts
-//	ended        phase, cause?, reason, tookSeconds, next?
+//	ended        phase, cause?, reason, tookSeconds, next?, requestsByResource? (all that the command has sent to the
+//	             API server, as numbers by verb and resource: {"get leases": 4})
 //	warned       text
 //
 // # Documents

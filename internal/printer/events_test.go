@@ -57,7 +57,7 @@ func succeeding() []rollout.Event {
 		rollout.StepStarted{Head: head(time.Second), Steps: 6, Name: "step 0", Exposure: policy.Exposure{Mode: policy.Staged, By: policy.ByRequest, Share: 0.5}},
 		rollout.Wrote{Head: head(time.Second), Object: route(), Op: rollout.Update, Why: "split with identical halves"},
 		rollout.Proved{Head: head(2 * time.Second), Proof: proof(6, 6, 400*time.Millisecond), Why: "split with identical halves"},
-		rollout.StepPassed{Head: head(2*time.Minute + 2*time.Second), Step: "step 0", Judgement: judgement(metrics.Pass, "both halves alike", 2, 2013, 3, 1999, 120)},
+		rollout.StepPassed{Head: head(2*time.Minute + 2*time.Second), Step: "step 0", Judgement: judgement(metrics.Pass, "both halves alike", 2, 2013, 3, 1999, 120), Requests: 31},
 		rollout.StepStarted{Head: head(2*time.Minute + 2*time.Second), Index: 1, Steps: 6, Name: "1 %", Exposure: byRequest(0.01)},
 		rollout.Wrote{Head: head(2*time.Minute + 2*time.Second), Object: route(), Op: rollout.Update, Why: "routes of step 1 %"},
 		rollout.Proved{Head: head(2*time.Minute + 3*time.Second), Proof: proof(6, 6, 400*time.Millisecond), Why: "routes of step 1 %"},
@@ -72,7 +72,7 @@ func succeeding() []rollout.Event {
 		rollout.Warned{Head: head(9 * time.Minute), Text: "metrics are 40 s old"},
 		rollout.StepStarted{Head: head(14 * time.Minute), Index: 5, Steps: 6, Name: "fold", Exposure: policy.Exposure{Mode: policy.Enforce, By: policy.All}},
 		rollout.StepPassed{Head: head(15 * time.Minute), Step: "clean-up", Judgement: metrics.Judgement{Reason: "cleaned up"}},
-		rollout.Ended{Head: head(15 * time.Minute), Phase: rollout.Succeeded, Reason: "every step passed", Took: 15 * time.Minute},
+		rollout.Ended{Head: head(15 * time.Minute), Phase: rollout.Succeeded, Reason: "every step passed", Took: 15 * time.Minute, Requests: map[string]int{"get leases": 2, "update leases": 40}},
 	}
 }
 

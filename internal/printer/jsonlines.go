@@ -46,6 +46,9 @@ type line struct {
 	Text      *string            `json:"text,omitempty"`
 	Took      *float64           `json:"tookSeconds,omitempty"`
 	Next      string             `json:"next,omitempty"`
+	Requests  int                `json:"requests,omitempty"`
+
+	RequestsByResource map[string]int `json:"requestsByResource,omitempty"`
 }
 
 type wireExposure struct {
@@ -99,7 +102,7 @@ func wire(e rollout.Event) line {
 	case rollout.Judged:
 		l.Event, l.Step, l.Judgement = "judged", e.Step, &e.Judgement
 	case rollout.StepPassed:
-		l.Event, l.Step, l.Judgement = "stepPassed", e.Step, &e.Judgement
+		l.Event, l.Step, l.Judgement, l.Requests = "stepPassed", e.Step, &e.Judgement, e.Requests
 	default:
 		wireTurn(&l, e)
 	}
@@ -119,6 +122,7 @@ func wireTurn(l *line, e rollout.Event) {
 		l.Event, l.Object, l.Conflicts = "kept", &e.Object, e.Conflicts
 	case rollout.Ended:
 		l.Event, l.Phase, l.Cause, l.Reason, l.Took, l.Next = "ended", e.Phase, e.Cause, &e.Reason, inSeconds(e.Took), e.Next
+		l.RequestsByResource = e.Requests
 	case rollout.Warned:
 		l.Event, l.Text = "warned", &e.Text
 	}
