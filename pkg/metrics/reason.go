@@ -9,9 +9,10 @@ import (
 )
 
 // comparison is the line that a verdict rests on: "new 92.1 % errors against 0.2 % (812 of 881 against 31 of 15,930
-// requests), 15 s".
+// requests), 15 s". Latency is spoken of where it is the suspicion: gross errors say more, and without a suspicion a
+// person asks for errors first.
 func (l look) comparison() string {
-	if worst := l.worst(); worst != nil && worst.New.T > 0 {
+	if worst := l.worst(); worst != nil && worst.New.T > 0 && l.total() >= l.c.Hold && !l.gross() {
 		what := fmt.Sprintf("above %g ms", worst.Bound)
 		return compare(what, worst.New.X, worst.New.T, worst.Old.X, worst.Old.T) + ", " + seconds(l.elapsed)
 	}
