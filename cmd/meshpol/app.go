@@ -137,7 +137,7 @@ the new policy with the traffic under the old one in the same seconds, and takes
 	})
 	a.globalFlags(root)
 	root.AddGroup(&cobra.Group{ID: "files", Title: "Policies on disk:"}, &cobra.Group{ID: "run", Title: "Rollouts:"})
-	root.AddCommand(newValidateCmd(a), newPlanCmd(a), newApplyCmd(a), newRolloutCmd(a), newStatusCmd(a), newRollbackCmd(a), newVersionCmd(a), newDocsCmd(a))
+	root.AddCommand(newValidateCmd(a), newPlanCmd(a), newApplyCmd(a), newRolloutCmd(a), newStatusCmd(a), newRollbackCmd(a), newExplainCmd(a), newVersionCmd(a), newDocsCmd(a))
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/meshpol/meshpol/pkg/kube"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
@@ -72,6 +73,8 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &code):
 		return code.code
+	case clusterCode(err) != 0:
+		return clusterCode(err)
 	case errors.As(err, &invalid), errors.As(err, &unsupported):
 		return exitInvalid
 	case errors.As(err, &locked), errors.As(err, &unfinished), errors.As(err, &marked):
@@ -80,6 +83,21 @@ func exitCode(err error) int {
 		return exitAborted
 	}
 	return exitInternal
+}
+
+// clusterCode is the exit code of an error that the cluster's edge knows; 0 where it is another one.
+func clusterCode(err error) int {
+	var config *kube.ConfigError
+	var rights *kube.RightsError
+	var noMesh *kube.NoMeshError
+	var refused *rollout.RefusedError
+	switch {
+	case errors.As(err, &config):
+		return exitUsage
+	case errors.As(err, &rights), errors.As(err, &noMesh), errors.As(err, &refused):
+		return exitInvalid
+	}
+	return 0
 }
 
 // resultError is the end of a rollout as an error; nil where it succeeded.
