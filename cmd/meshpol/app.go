@@ -128,6 +128,8 @@ to 1 % of requests, to one pod, to everything. It proves that every proxy holds 
 the new policy with the traffic under the old one in the same seconds, and takes it back when it is worse.
 
 ` + exitCodesHelp,
+		Args:              asUsage(cobra.NoArgs),
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
@@ -141,8 +143,19 @@ the new policy with the traffic under the old one in the same seconds, and takes
 	return root
 }
 
+// asUsage gives the complaints about arguments the exit code of wrong usage.
+func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usage("%v; see %s --help", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 func (a *app) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
+	a.kube.CacheDir, a.kube.DisableCompression = nil, nil // nothing here would use them
 	a.kube.AddFlags(f)
 	f.StringVar(&a.prometheus.url, "prometheus", "", "address of Prometheus; default: looked for in the cluster and reached through the API server")
 	f.StringVar(&a.prometheus.tokenFile, "prometheus-token-file", "", "file with a bearer token for Prometheus")
@@ -172,7 +185,7 @@ func headerMap(pairs []string) (map[string]string, error) {
 
 func newVersionCmd(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: asUsage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.out, versionText())
 			return err

@@ -12,7 +12,7 @@ import (
 
 func newExplainCmd(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "explain CODE", GroupID: "files", Args: cobra.ExactArgs(1),
+		Use: "explain CODE", GroupID: "files", Args: asUsage(cobra.ExactArgs(1)),
 		Short:   "Say what a finding means and what to do about it",
 		Example: `  meshpol explain MP301`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -31,9 +31,9 @@ func explanation(code string) (string, bool) {
 	if c, ok := validate.Explain(code); ok {
 		return fmt.Sprintf("%s (%s): %s\n\n%s", c.Code, c.Severity, c.Title, c.Why), true
 	}
-	for known, title := range istio.Codes() {
-		if strings.EqualFold(known, code) {
-			return known + ": " + title, true
+	for _, c := range istio.Codes() {
+		if strings.EqualFold(c.Code, code) {
+			return c.Code + ": " + c.Title, true
 		}
 	}
 	return "", false

@@ -22,7 +22,7 @@ func newPlanCmd(a *app) *cobra.Command {
 	var flags rolloutFlags
 	var exit bool
 	cmd := &cobra.Command{
-		Use: "plan -f FILE", Aliases: []string{"diff"}, GroupID: "files", Args: cobra.NoArgs,
+		Use: "plan -f FILE", Aliases: []string{"diff"}, GroupID: "files", Args: asUsage(cobra.NoArgs),
 		Short: "Show what a rollout would write, step by step",
 		Long: `Show what a rollout would write, step by step, as a diff against the live objects, with the plan's digest.
 Nothing is written. -o yaml gives the whole objects of every step.`,

@@ -19,7 +19,7 @@ func newResumeCmd(a *app) *cobra.Command {
 	var flags rolloutFlags
 	var takeOver string
 	cmd := &cobra.Command{
-		Use: "resume NAME", Args: cobra.ExactArgs(1),
+		Use: "resume NAME", Args: asUsage(cobra.ExactArgs(1)),
 		Short: "Go on with a rollout whose runner is gone, from any machine",
 		Example: `  meshpol rollout resume cart-timeout -n shop
   meshpol rollout resume cart-timeout -n shop --take-over "the CI runner hangs"`,
@@ -35,7 +35,7 @@ func newResumeCmd(a *app) *cobra.Command {
 func newAbortCmd(a *app) *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use: "abort NAME", Args: cobra.ExactArgs(1),
+		Use: "abort NAME", Args: asUsage(cobra.ExactArgs(1)),
 		Short:   "Take a running rollout back: its runner does it, or this command where the runner is gone",
 		Example: `  meshpol rollout abort cart-timeout -n shop`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -22,7 +22,7 @@ type rollbackFlags struct {
 func newRollbackCmd(a *app) *cobra.Command {
 	var f rollbackFlags
 	cmd := &cobra.Command{
-		Use: "rollback NAME", Aliases: []string{"undo"}, GroupID: "run", Args: cobra.ExactArgs(1),
+		Use: "rollback NAME", Aliases: []string{"undo"}, GroupID: "run", Args: asUsage(cobra.ExactArgs(1)),
 		Short: "Take a rollout back: a running one, one whose runner died, or one that succeeded",
 		Long: `Take a rollout back. Of a running one its runner is asked to do it; of one whose runner is gone this command does it;
 of one that succeeded the fields it set go back to what they were, edits that others made since survive. Everything that

@@ -19,7 +19,7 @@ func newRolloutCmd(a *app) *cobra.Command {
 	var files fileFlags
 	var flags rolloutFlags
 	cmd := &cobra.Command{
-		Use: "rollout -f FILE", GroupID: "run", Args: cobra.NoArgs,
+		Use: "rollout -f FILE", GroupID: "run", Args: asUsage(cobra.NoArgs),
 		Short: "Roll policies out step by step, judged against the old ones in the same seconds",
 		Long: `Roll policies out step by step. Step 0 installs the split with identical halves and only counts; then the share
 under the new policy grows from step to step, each proved on every proxy and judged against the old policy in the same
@@ -43,7 +43,7 @@ func newApplyCmd(a *app) *cobra.Command {
 	var files fileFlags
 	var flags rolloutFlags
 	cmd := &cobra.Command{
-		Use: "apply -f FILE", GroupID: "run", Args: cobra.NoArgs,
+		Use: "apply -f FILE", GroupID: "run", Args: asUsage(cobra.NoArgs),
 		Short: "Bring policies into force at once, proved and judged before and after",
 		Long: `Bring policies into force at once. Every write is rehearsed, proved on every proxy, and judged before and after;
 a policy that does gross harm is taken back. Without a metrics source it exits with 6 unless --no-analysis is given.

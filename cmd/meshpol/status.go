@@ -14,7 +14,7 @@ func newStatusCmd(a *app) *cobra.Command {
 	var all, watch bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use: "status [NAME]", GroupID: "run", Args: cobra.MaximumNArgs(1),
+		Use: "status [NAME]", GroupID: "run", Args: asUsage(cobra.MaximumNArgs(1)),
 		Short: "Show rollouts: where they are, what is in force, who runs them, what to do next",
 		Long: `Show the rollouts of a namespace, or one with everything about it. It only reads. An expired rollout that nobody
 runs is shouted about, with the command that ends it.`,

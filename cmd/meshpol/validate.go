@@ -14,7 +14,7 @@ func newValidateCmd(a *app) *cobra.Command {
 	var files fileFlags
 	var offline bool
 	cmd := &cobra.Command{
-		Use: "validate -f FILE", GroupID: "files", Args: cobra.NoArgs,
+		Use: "validate -f FILE", GroupID: "files", Args: asUsage(cobra.NoArgs),
 		Short: "Check policies, alone and against the cluster",
 		Long: `Check policies: their fields, their arithmetic with each other, and (unless --offline) what is live in the
 cluster. Every finding has a stable code, a place and a next step. Exit code 3 where there is an error.`,
