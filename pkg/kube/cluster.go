@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -44,6 +45,8 @@ type Options struct {
 	Timeout time.Duration
 	// Version is meshpol's own version, for the user agent.
 	Version string
+	// Warn is told what the API server warns of; nil: nobody.
+	Warn func(text string)
 	// Mesh is istio or linkerd; empty: whichever is found, Istio first.
 	Mesh string
 }
@@ -83,8 +86,19 @@ func settings(config *rest.Config, o Options) *rest.Config {
 	out.QPS, out.Burst, out.Timeout = orElse(o.QPS, defaultQPS), orElse(o.Burst, defaultBurst), orElse(o.Timeout, defaultTimeout)
 	// One limiter for all clients that are made of this config: a limit that is counted per client is none.
 	out.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(out.QPS, out.Burst)
+	out.WarningHandlerWithContext = warnings(o.Warn)
 	out.UserAgent = fmt.Sprintf("meshpol/%s (%s/%s)", orElse(o.Version, "dev"), runtime.GOOS, runtime.GOARCH)
 	return out
+}
+
+// warnings hands on what the API server warns of; client-go would print it.
+type warnings func(string)
+
+// HandleWarningHeaderWithContext is called by client-go.
+func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
+	if w != nil && code == 299 && text != "" {
+		w(text)
+	}
 }
 
 func orElse[T comparable](value, otherwise T) T {

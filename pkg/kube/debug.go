@@ -20,6 +20,8 @@ const (
 	statsPort = "15090"
 	// answerTimeout bounds one question to istiod or Envoy: a stopped process keeps a connection open for ever.
 	answerTimeout = 5 * time.Second
+	// drain is how much of an answer is read for nothing, to keep its connection.
+	drain = 256 << 10
 )
 
 // origin says who answered: session is the port-forward, which ends with the pod, connection ends with the process too.
@@ -45,6 +47,9 @@ func (f *forwarder) ask(ctx context.Context, namespace, pod, port, path string, 
 	}
 	resp, err := t.http.Do(req)
 	if err != nil {
+		if ctx.Err() == nil {
+			f.drop(t)
+		}
 		return origin{}, fmt.Errorf("asking pod %s/%s on port %s: %w", namespace, pod, port, bare(err))
 	}
 	defer resp.Body.Close()
@@ -53,7 +58,15 @@ func (f *forwarder) ask(ctx context.Context, namespace, pod, port, path string, 
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
 		return from, &answerError{status: resp.StatusCode, text: strings.TrimSpace(string(text)), where: namespace + "/" + pod + ":" + port + path}
 	}
-	return from, read(resp.Body)
+	if err := read(resp.Body); err != nil {
+		return from, err
+	}
+	// A connection whose answer was not read to its end is not used again, and another one could be another process's.
+	_, err = io.CopyN(io.Discard, resp.Body, drain)
+	if err != nil && err != io.EOF {
+		return from, fmt.Errorf("asking pod %s/%s on port %s: %w", namespace, pod, port, err)
+	}
+	return from, nil
 }
 
 // answerError is an answer other than 200.

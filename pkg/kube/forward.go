@@ -126,6 +126,18 @@ func (f *forwarder) claim(namespace, pod string) (*tunnel, error) {
 	return t, nil
 }
 
+// drop closes a tunnel that failed, so that the next question opens another one.
+func (f *forwarder) drop(t *tunnel) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, have := range f.tunnels {
+		if have == t {
+			delete(f.tunnels, key)
+			go t.close()
+		}
+	}
+}
+
 // evict closes the tunnels that were not used for longest. The caller holds f.mu.
 func (f *forwarder) evict() {
 	for len(f.tunnels) > maxTunnels {

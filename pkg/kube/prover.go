@@ -2,12 +2,15 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"sync"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/meshpol/meshpol/pkg/mesh/istio/xds"
 	"github.com/meshpol/meshpol/pkg/policy"
@@ -93,6 +96,10 @@ func (p *Prover) Prove(ctx context.Context, req rollout.ProofRequest, progress f
 		return rollout.Proof{}, nil
 	}
 	planes, err := p.planes(ctx)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		proof := rollout.Proof{Stragglers: []string{"every proxy (there was no time to ask any)"}}
+		return proof, &rollout.StragglersError{Proof: proof}
+	}
 	if err != nil {
 		return rollout.Proof{}, err
 	}
@@ -314,7 +321,7 @@ func (r *round) probe(ctx context.Context) {
 		}
 		r.probing++
 		r.group.Go(func() {
-			readings := r.forward.readProxy(ctx, p, texts)
+			readings := r.readProxy(ctx, p, texts)
 			select {
 			case <-ctx.Done():
 			case r.readings <- readings:
@@ -324,22 +331,44 @@ func (r *round) probe(ctx context.Context) {
 }
 
 // readProxy asks one proxy for every scope of a probe.
-func (f *forwarder) readProxy(ctx context.Context, p xds.Probe, texts map[xds.Scope][]string) []xds.Reading {
-	namespace, pod, _ := strings.Cut(p.Proxy, "/")
+func (p *Prover) readProxy(ctx context.Context, probe xds.Probe, texts map[xds.Scope][]string) []xds.Reading {
+	namespace, pod, _ := strings.Cut(probe.Proxy, "/")
 	var out []xds.Reading
-	for _, scope := range p.Scopes {
-		reading := xds.Reading{Proxy: p.Proxy, Scope: scope, Began: time.Now()}
-		found, session, err := f.content(ctx, namespace, pod, scope, texts[scope])
-		var gone *goneError
+	away := probe.Away && p.cluster.podGone(ctx, namespace, pod, nil)
+	for _, scope := range probe.Scopes {
+		reading := xds.Reading{Proxy: probe.Proxy, Scope: scope, Began: time.Now(), Gone: away}
+		if away {
+			out = append(out, reading)
+			continue
+		}
+		found, session, err := p.forward.content(ctx, namespace, pod, scope, texts[scope])
 		switch {
-		case errors.As(err, &gone):
-			reading.Gone = true
-		case err != nil:
-			reading.Err = err.Error()
-		default:
+		case err == nil:
 			reading.Session, reading.Found, reading.Host = session, found[:len(found)-1], found[len(found)-1]
+		case p.cluster.podGone(ctx, namespace, pod, err):
+			reading.Gone = true
+		default:
+			reading.Err = err.Error()
 		}
 		out = append(out, reading)
 	}
 	return out
+}
+
+// podGone tells whether a pod does not exist, or has ended: a port-forward may outlive its pod for a while. Err is why
+// the pod's proxy could not be read.
+func (c *Cluster) podGone(ctx context.Context, namespace, name string, err error) bool {
+	var gone *goneError
+	if errors.As(err, &gone) {
+		return true
+	}
+	body, err := bodyOf(c.rest.Get().AbsPath("/api/v1/namespaces", namespace, "pods", name).Do(ctx))
+	if err != nil {
+		return apierrors.IsNotFound(err)
+	}
+	var p slimPod
+	if json.Unmarshal(body, &p) != nil {
+		return false
+	}
+	return p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed"
 }

@@ -10,6 +10,8 @@ import (
 type Probe struct {
 	Proxy  string
 	Scopes []Scope
+	// Away tells that it is connected to no istiod, so that its pod may not exist any more.
+	Away bool
 }
 
 const (
@@ -47,7 +49,7 @@ func (b *Barrier) Probes(now time.Time, free int) []Probe {
 	}
 	out := make([]Probe, len(chosen))
 	for i, p := range chosen {
-		out[i] = Probe{Proxy: p.id, Scopes: b.openScopes(p)}
+		out[i] = Probe{Proxy: p.id, Scopes: b.openScopes(p), Away: len(p.seats) == 0}
 	}
 	return out
 }
