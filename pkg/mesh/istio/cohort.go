@@ -73,12 +73,13 @@ func cookieRegex(c v1alpha1.NameValue) string {
 	return "(.*; *)?" + regexp.QuoteMeta(c.Name) + "=" + regexp.QuoteMeta(c.Value) + "(;.*)?"
 }
 
-// windowRegex matches, as a whole, exactly the ids that policy.Bucket accepts and the window contains. It holds no
-// character that JSON escapes.
+// windowRegex matches, as a whole, exactly the ids that policy.Bucket accepts and the window contains: both forms have
+// 8 digits first and 12 last. It holds no character that JSON escapes, and stays far below the program size that Istio
+// lets Envoy take (re2.max_program_size.error_level: 32768).
 func windowRegex(w policy.Window) string {
 	const hex = "[0-9a-f]"
-	body := "(" + hex + "{8}-" + hex + "{4}-[479ab]" + hex + "{3}-" + hex + "{4}-" + hex + "{9}|" + hex + "{29})"
-	return "(?i)" + body + "(" + strings.Join(tails(w.Suffixes()), "|") + ")"
+	middle := "(-" + hex + "{4}-[479ab]" + hex + "{3}-" + hex + "{4}-|" + hex + "{12})"
+	return "(?i)" + hex + "{8}" + middle + hex + "{9}(" + strings.Join(tails(w.Suffixes()), "|") + ")"
 }
 
 // tails are patterns of the last three digits: suffixes that differ in their first digit only become one class.
