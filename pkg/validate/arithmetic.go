@@ -205,8 +205,11 @@ func ejectsLessThanOne(f Facts) []Finding {
 			return nil
 		}
 		n := len(f.cluster.servers[p.Target()])
+		if n == 0 {
+			return nil // another finding's matter
+		}
 		share := float64(*d.MaxEjectionPercent)
-		return when(n > 0 && share*float64(n) < 100, about(p, "spec.outlierDetection.maxEjectionPercent",
+		return when(share*float64(n) < 100, about(p, "spec.outlierDetection.maxEjectionPercent",
 			fmt.Sprintf("%g %% of %d endpoints is less than one: no endpoint is ejected by recent proxies", share, n),
 			fmt.Sprintf("write at least %g", float64((100+n-1)/n))))
 	})(f)

@@ -52,6 +52,19 @@ func TestWhatTheMeshRefusesIsAFinding(t *testing.T) {
 	}
 }
 
+// TestABreakerOfAServiceWithoutPods must not divide by the number of its endpoints.
+func TestABreakerOfAServiceWithoutPods(t *testing.T) {
+	empty := but(func(s *policy.Snapshot) {
+		s.Objects = append(s.Objects, object("Service", "shop", "empty", map[string]any{"selector": map[string]any{"app": "empty"}}))
+	})
+	text := doc("CircuitBreaker", "b", "{target: {service: empty}, outlierDetection: {maxEjectionPercent: 10}}")
+	for _, f := range validate.Check(load(t, text), empty, fakeMesh{}) {
+		if f.Code == "MP307" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestNoMeshChosen(t *testing.T) {
 	got := lines(validate.Check(load(t, doc("Timeout", "t", "{"+cart+", request: 1s}")), shop(), nil))
 	want := []string{"MP602 error : there is no mesh in the cluster lab; check the kubeconfig context; files alone are checked with --offline"}
