@@ -82,7 +82,19 @@ type RejectedError struct{ Proof Proof }
 
 func (e *RejectedError) Error() string {
 	r := e.Proof.Rejected[0]
-	return fmt.Sprintf("%d proxies refused the configuration; %s says: %s", len(e.Proof.Rejected), r.Proxy, r.Message)
+	return fmt.Sprintf("%d proxies refused the configuration; %s says: %s", len(e.Proof.Rejected), r.Proxy, firstWords(r.Message))
+}
+
+// maxWords bounds what is repeated of Envoy's words: the whole refused configuration follows them.
+const maxWords = 400
+
+// firstWords is the first line of a message, shortened.
+func firstWords(message string) string {
+	line, _, _ := strings.Cut(message, "\n")
+	if len(line) > maxWords {
+		return strings.ToValidUTF8(line[:maxWords], "") + " …"
+	}
+	return line
 }
 
 // some lists at most five names.
