@@ -48,6 +48,7 @@ type simProxy struct {
 	id        string
 	plane     *simPlane
 	concerned bool
+	labelled  bool
 	paused    bool
 	refuses   bool // refuses every configuration with a write in it
 	session   string
@@ -71,7 +72,7 @@ func newSim(seed uint64, planes, proxies int, concernedShare float64) *sim {
 		n := s.nonce(pl)
 		s.proxies = append(s.proxies, &simProxy{
 			id: fmt.Sprintf("shop/p%03d", i), plane: pl, concerned: s.r.Float64() < concernedShare || i < planes,
-			sent: n, ackedN: n, session: "one",
+			sent: n, ackedN: n, session: "one", labelled: i%5 == 0,
 		})
 	}
 	return s
@@ -195,7 +196,7 @@ func (s *sim) read(b *Barrier, pr Probe) []Reading {
 			texts := b.Texts(scope)
 			content := ""
 			if p.concerned {
-				content = strings.Join(append(slices.Clone(s.writes[p.holds].texts), simHost), "\n")
+				content = p.content(s.writes[p.holds])
 			}
 			for _, t := range texts[:len(texts)-1] {
 				r.Found = append(r.Found, strings.Contains(content, t))
@@ -203,6 +204,20 @@ func (s *sim) read(b *Barrier, pr Probe) []Reading {
 			r.Host = strings.Contains(content, texts[len(texts)-1])
 		}
 		out = append(out, r)
+	}
+	return out
+}
+
+// labelledOnly begins a text that only labelled proxies show.
+const labelledOnly = "labelled:"
+
+func (p *simProxy) content(w write) string {
+	out := simHost
+	for _, text := range w.texts {
+		bare, only := strings.CutPrefix(text, labelledOnly)
+		if !only || p.labelled {
+			out += "\n" + bare
+		}
 	}
 	return out
 }
