@@ -33,7 +33,8 @@ func (b *Barrier) Texts(scope Scope) []string {
 	return append(out, b.question.Host)
 }
 
-// Read takes the end of a probe: one reading for every scope that was asked for.
+// Read takes the end of a probe: one reading for every scope that was asked for. What it proves of other proxies shows
+// at the next poll.
 func (b *Barrier) Read(readings []Reading, now time.Time) {
 	for _, r := range readings {
 		p := b.proxy(r.Proxy)
@@ -48,9 +49,6 @@ func (b *Barrier) Read(readings []Reading, now time.Time) {
 		if !before && b.proved(p) {
 			b.proven = now
 		}
-	}
-	for id, pl := range b.planes {
-		b.conclude(id, pl, time.Time{}, now)
 	}
 }
 
@@ -160,7 +158,7 @@ func (b *Barrier) admit(id string, pl *plane, began time.Time) {
 	})
 }
 
-// conclude notes what the newest facts prove. Polled is when the istiod was asked; zero: it was not.
+// conclude notes what the newest facts prove. Polled is when the istiod was asked.
 func (b *Barrier) conclude(id string, pl *plane, polled, now time.Time) {
 	for _, p := range b.proxies {
 		st := p.seats[id]

@@ -25,6 +25,9 @@ const (
 
 // Probes chooses the proxies to read now, at most free of them, and takes note that they are being read.
 func (b *Barrier) Probes(now time.Time, free int) []Probe {
+	if free <= 0 {
+		return nil
+	}
 	var chosen []*proxy
 	add := func(p *proxy) {
 		if len(chosen) < free && !p.reading {
@@ -96,8 +99,18 @@ func (b *Barrier) candidates(id string, now time.Time) []*proxy {
 		}
 	}
 	known := len(open) > 0 && pl.threshold[open[0]].Known()
-	slices.SortFunc(out, func(x, y *proxy) int { return b.rank(x, y, id, known) })
-	return out[:min(max(room, 0), len(out))]
+	return best(out, room, func(x, y *proxy) int { return b.rank(x, y, id, known) })
+}
+
+// best gives the n first in order without sorting the others.
+func best(all []*proxy, n int, order func(x, y *proxy) int) []*proxy {
+	var out []*proxy
+	for range min(n, len(all)) {
+		first := slices.MinFunc(all, order)
+		out = append(out, first)
+		all = slices.DeleteFunc(all, func(p *proxy) bool { return p == first })
+	}
+	return out
 }
 
 // wanting tells whether more witnesses of an istiod would help in a scope: there is none, or less than a sample, or

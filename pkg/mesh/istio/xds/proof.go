@@ -55,7 +55,19 @@ func orElse(s, otherwise string) string {
 }
 
 // Done tells whether every concerned proxy holds the change, as far as every istiod and every expected proxy knows.
-func (b *Barrier) Done() bool { return len(b.planes) > 0 && len(b.Count().Stragglers) == 0 }
+func (b *Barrier) Done() bool {
+	for _, pl := range b.planes {
+		if !pl.answered || pl.trouble != "" {
+			return false
+		}
+	}
+	for _, p := range b.proxies {
+		if !p.gone && !b.proved(p) {
+			return false
+		}
+	}
+	return len(b.planes) > 0
+}
 
 // Why says of a straggler what is known of it.
 func (b *Barrier) Why(id string) string {
