@@ -86,7 +86,7 @@ func (a *app) prepare(ctx context.Context, files fileFlags, flags rolloutFlags) 
 	if err := s.gather(ctx, p.targets()); err != nil {
 		return nil, err
 	}
-	return p, a.mustBeValid(p)
+	return p, a.mustBeValid(ctx, p)
 }
 
 // planView shows a plan and counts its writes.

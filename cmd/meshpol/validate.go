@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -71,10 +72,13 @@ func foundErrors(findings []printer.FindingView) error {
 }
 
 // mustBeValid stops before the first write: findings go to standard error, an error among them ends the command.
-func (a *app) mustBeValid(p *planner) error {
+func (a *app) mustBeValid(ctx context.Context, p *planner) error {
 	views := findingViews(validate.Check(p.set, p.session.snapshot, p.session.mesh))
 	if len(views) == 0 {
 		return nil
+	}
+	if err := p.locked(ctx, views); err != nil {
+		return err
 	}
 	progress := printer.New(a.err, printer.Text, printer.Options{Colour: a.colour(a.errTTY), Width: a.width})
 	if err := progress.Findings(len(p.set.Policies), views); err != nil {

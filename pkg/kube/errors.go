@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"regexp"
@@ -63,11 +64,16 @@ type RightsError struct {
 }
 
 func (e *RightsError) Error() string {
+	return fmt.Sprintf("%s: missing %s; see `%s`, and docs/role.yaml for the role that is needed", e.Doing, e.Right(), e.Check())
+}
+
+// Right is the right in words: "the right to list pods in namespace shop".
+func (e *RightsError) Right() string {
 	where := "in all namespaces"
 	if e.Namespace != "" {
 		where = "in namespace " + e.Namespace
 	}
-	return fmt.Sprintf("%s: missing the right to %s %s %s; see `%s`, and `meshpol rbac` for the role that is needed", e.Doing, e.Verb, e.resource(), where, e.Check())
+	return fmt.Sprintf("the right to %s %s %s", e.Verb, e.resource(), where)
 }
 
 // Unwrap is the API server's error.
@@ -119,6 +125,8 @@ func ExplainConfig(err error) error {
 		return &ConfigError{Err: errors.New("there is none"), Next: "name one with --kubeconfig or KUBECONFIG, or log in to the cluster"}
 	case clientcmd.IsContextNotFound(err) || strings.Contains(err.Error(), "does not exist"):
 		return &ConfigError{Err: err, Next: "`kubectl config get-contexts` lists the contexts there are"}
+	case errors.Is(err, fs.ErrNotExist):
+		return &ConfigError{Err: err, Next: "name the right file with --kubeconfig or KUBECONFIG"}
 	default:
 		return &ConfigError{Err: err, Next: "`kubectl config view` shows what is read"}
 	}

@@ -156,7 +156,7 @@ func liveCases() map[string]ruleCase {
 		"MP501": {fires: timeout, live: shop(), mesh: fakeMesh{err: errors.New("boom")}, clean: timeout, want: []string{
 			"-:1 MP501 error : compiling service shop/cart: boom; this is a fault of meshpol: please report it"}},
 		"MP601": {fires: timeout, live: but(func(s *policy.Snapshot) { s.Unread = []string{"pods in shop: forbidden"} }), clean: timeout, want: []string{
-			"MP601 warning : not read: pods in shop: forbidden; everything below was decided without it; give this identity the right to read it (meshpol rbac prints the least role)"}},
+			"MP601 warning : not read: pods in shop: forbidden; everything below was decided without it; give this identity the right to read it; docs/role.yaml is the role that is needed"}},
 		"MP602": {fires: timeout, live: but(func(s *policy.Snapshot) { s.Mesh = policy.MeshFacts{} }), clean: timeout, want: []string{
 			"MP602 error : there is no istio in the cluster lab; check the kubeconfig context; files alone are checked with --offline"}},
 		"MP603": {fires: timeout, live: but(func(s *policy.Snapshot) { s.Mesh.Version = "" }), clean: timeout, want: []string{

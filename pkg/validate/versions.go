@@ -15,7 +15,7 @@ func unread(f Facts) []Finding {
 	var out []Finding
 	for _, line := range f.Snapshot.Unread {
 		out = append(out, Finding{Message: "not read: " + line + "; everything below was decided without it",
-			Next: "give this identity the right to read it (meshpol rbac prints the least role)"})
+			Next: "give this identity the right to read it; docs/role.yaml is the role that is needed"})
 	}
 	return out
 }

@@ -185,7 +185,7 @@ func (f *finder) leftovers(vs *unstructured.Unstructured, entries []tree) error 
 		if anyRun(text(e["name"])) {
 			return refusal(codeLeftovers, f.first(), "spec.target.service",
 				where(vs)+" has the route "+text(e["name"])+" of another rollout",
-				"finish that rollout or take it back first (meshpol status, meshpol sweep)")
+				"finish that rollout or take it back first (meshpol status)")
 		}
 	}
 	return nil

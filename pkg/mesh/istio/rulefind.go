@@ -64,7 +64,7 @@ func (f *finder) usable(dr *unstructured.Unstructured) error {
 		if anyRun(text(s["name"])) {
 			return f.breakerRefusal(codeLeftovers,
 				where(dr)+" has the subset "+text(s["name"])+" of another rollout",
-				"finish that rollout or take it back first (meshpol status, meshpol sweep)")
+				"finish that rollout or take it back first (meshpol status)")
 		}
 	}
 	return nil
