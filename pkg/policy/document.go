@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -93,7 +94,7 @@ func parse(file string, c chunk) (nodes []*yaml.Node, errs Errors) {
 	for {
 		var n yaml.Node
 		err := dec.Decode(&n)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nodes, errs
 		}
 		if err != nil {

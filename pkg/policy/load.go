@@ -139,7 +139,7 @@ func walk(opts LoadOptions, dir string) (files []string, deeper bool, err error)
 
 // read reads a file up to the limit.
 func read(opts LoadOptions, path string) ([]byte, *LoadError) {
-	var r io.Reader = opts.Stdin
+	r := opts.Stdin
 	if path != Stdin {
 		f, err := opts.Files.Open(path)
 		if err != nil {

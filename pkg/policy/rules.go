@@ -92,7 +92,7 @@ func (m matcher) matches(s string) bool {
 }
 
 // The formats are compiled once, at first use: they never change.
-var matchers = sync.OnceValue(func() map[string]matcher {
+var matchers = sync.OnceValue(func() map[string]matcher { //nolint:gochecknoglobals // a function, never assigned again
 	out := map[string]matcher{"label-key": newMatcher(v1alpha1.LabelKey()), "label-value": newMatcher(v1alpha1.LabelValue())}
 	for name, f := range v1alpha1.Formats() {
 		out[name] = newMatcher(f)

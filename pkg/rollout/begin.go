@@ -25,7 +25,7 @@ func (x Executor) Begin(ctx context.Context, p *Plan, holder string, started tim
 	free, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	if released := x.Store.Release(free, p.Change.Target); released != nil {
-		return State{}, fmt.Errorf("%w (and giving the Lease back: %v)", err, released)
+		return State{}, fmt.Errorf("%w (and giving the Lease back: %w)", err, released)
 	}
 	return State{}, err
 }

@@ -65,14 +65,22 @@ func (r *run) foreignMark(o *unstructured.Unstructured) string {
 	return o.GetAnnotations()[MarkRollout]
 }
 
+// fenceOf is the fence on an object; one that is missing or spoilt is the lowest.
+func fenceOf(o *unstructured.Unstructured) int64 {
+	fence, err := strconv.ParseInt(o.GetAnnotations()[MarkFence], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return fence
+}
+
 // overtaken is a *LockedError where a later runner of this rollout has fenced the object: our lock is gone, whatever
 // we believe.
 func (r *run) overtaken(o *unstructured.Unstructured) error {
 	if !r.bears(o) {
 		return nil
 	}
-	fence, err := strconv.ParseInt(o.GetAnnotations()[MarkFence], 10, 64)
-	if err != nil || fence <= r.state.Fence {
+	if fenceOf(o) <= r.state.Fence {
 		return nil
 	}
 	return &LockedError{What: r.plan.Change.Target.String(), Holder: "a later runner (" + RefOf(o).String() + " bears its fence)"}

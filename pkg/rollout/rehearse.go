@@ -97,7 +97,8 @@ func markOf(o *unstructured.Unstructured) string {
 }
 
 func (r *rehearsal) send(ctx context.Context, stage mesh.Stage, live *unstructured.Unstructured) error {
-	op, send := Update, stage.Object
+	var op Op
+	var send *unstructured.Unstructured
 	switch {
 	case stage.Delete:
 		op, send = Delete, live

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/meshpol/meshpol/pkg/policy"
@@ -35,7 +36,7 @@ func repeatsWrites(p policy.Policy, o *v1alpha1.Retry) []Finding {
 	}
 	var out []Finding
 	for i, r := range o.Spec.Target.Routes {
-		if len(risky) > 0 && (r.Method == "POST" || r.Method == "PATCH") {
+		if len(risky) > 0 && (r.Method == http.MethodPost || r.Method == http.MethodPatch) {
 			out = append(out, about(p, fmt.Sprintf("spec.target.routes[%d].method", i),
 				fmt.Sprintf("%s is repeated after %s, when it may have been carried out already", r.Method, risky[0]),
 				"retry only on connect-failure, refused-stream and reset-before-request, or make the call idempotent"))

@@ -21,7 +21,7 @@ func (d *folder) stages(index int, st site, last bool) []mesh.Stage {
 	proof := d.names.foldStat(index)
 	final, marked := d.spec(st, ""), d.spec(st, proof)
 	if same(final, marked) {
-		return []mesh.Stage{{Object: withSpec(st.base, final), Create: st.create, Markers: d.gone(index, st, last)}}
+		return []mesh.Stage{{Object: withSpec(st.base, final), Create: st.create, Markers: d.gone(index, last)}}
 	}
 	return []mesh.Stage{
 		{Object: withSpec(st.base, marked), Create: st.create, Markers: []mesh.Marker{{Scope: scopeRoutes, Text: proof}}},
@@ -33,7 +33,7 @@ func (d *folder) stages(index int, st site, last bool) []mesh.Stage {
 }
 
 // gone proves that the split is gone where nothing else of the object changes.
-func (d *folder) gone(index int, st site, last bool) []mesh.Marker {
+func (d *folder) gone(index int, last bool) []mesh.Marker {
 	out := []mesh.Marker{{Scope: scopeRoutes, Text: d.names.oldStat(index), Absent: true}}
 	if last {
 		out = append(out, mesh.Marker{Scope: scopeRoutes, Text: d.names.clone(), Absent: true})
