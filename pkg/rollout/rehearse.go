@@ -105,7 +105,7 @@ func (r *rehearsal) send(ctx context.Context, stage mesh.Stage, live *unstructur
 	case live == nil:
 		op, send = Create, marked(stage.Object, r.plan.mark(), 1)
 	default:
-		send = marked(over(live, stage.Object), r.plan.mark(), 1)
+		op, send = Update, marked(over(live, stage.Object), r.plan.mark(), 1)
 	}
 	out, err := r.Objects.Write(ctx, op, send, true)
 	if err != nil {
