@@ -18,10 +18,14 @@ import (
 const (
 	adminPort = "15000"
 	statsPort = "15090"
-	// answerTimeout bounds one question to istiod or Envoy: a stopped process keeps a connection open for ever.
+	// answerTimeout bounds one question to Envoy: a stopped process keeps a connection open for ever. An istiod may be
+	// busy with the very push that is asked about.
 	answerTimeout = 5 * time.Second
+	istiodTimeout = 15 * time.Second
 	// drain is how much of an answer is read for nothing, to keep its connection.
 	drain = 256 << 10
+	// maxScope bounds the scope of a proxy that is read for its version.
+	maxScope = 64 << 20
 )
 
 // origin says who answered: session is the port-forward, which ends with the pod, connection ends with the process too.
@@ -29,7 +33,11 @@ type origin struct{ session, connection string }
 
 // ask sends one GET through a port-forward and hands the answer to read.
 func (f *forwarder) ask(ctx context.Context, namespace, pod, port, path string, read func(io.Reader) error) (origin, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	limit := answerTimeout
+	if port == debugPort {
+		limit = istiodTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t, err := f.open(ctx, namespace, pod)
 	if err != nil {
@@ -79,16 +87,13 @@ func (e *answerError) Error() string {
 	return fmt.Sprintf("asking %s: %d %s: %s", e.where, e.status, http.StatusText(e.status), e.text)
 }
 
-// syncz asks an istiod for the synchronisation status of its proxies, and names the process that answered.
-func (f *forwarder) syncz(ctx context.Context, i istiod) (list []xds.Status, process string, err error) {
-	from, err := f.ask(ctx, i.namespace, i.name, debugPort, "/debug/syncz", func(r io.Reader) (err error) {
+// syncz asks an istiod for the synchronisation status of its proxies.
+func (f *forwarder) syncz(ctx context.Context, i istiod) (list []xds.Status, err error) {
+	_, err = f.ask(ctx, i.namespace, i.name, debugPort, "/debug/syncz", func(r io.Reader) (err error) {
 		list, err = xds.ParseSyncz(r)
 		return err
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	return list, from.connection, nil
+	return list, err
 }
 
 // content asks an Envoy for a scope of its configuration and tells which texts are in it.
@@ -132,4 +137,36 @@ func dumpPath(scope xds.Scope, texts []string) string {
 		q.Set("resource", "dynamic_route_configs")
 	}
 	return "/config_dump?" + q.Encode()
+}
+
+// scopeVersion is the version of a proxy's scope in what istiod answers to /debug/sidecarz: the last of its fields.
+var scopeVersion = regexp.MustCompile(`"version": ?"(\d{4}-[^"]+/\d+)"`)
+
+// vouch asks an istiod what it would send a proxy, and then from which push context at the latest: istiod renews a
+// proxy's scope, which bears the version, before it takes the context into use for that proxy.
+func (f *forwarder) vouch(ctx context.Context, i istiod, proxy string, scope xds.Scope, texts []string) (xds.Reading, error) {
+	namespace, pod, _ := strings.Cut(proxy, "/")
+	id := url.QueryEscape(pod + "." + namespace + "-")
+	kind := map[xds.Scope]string{xds.Clusters: "CDS", xds.Listeners: "LDS"}[scope]
+	r := xds.Reading{Proxy: proxy, Scope: scope, Plane: i.id(), Began: time.Now()}
+	path := "/debug/config_dump?types=" + orElse(kind, "RDS") + "&proxyID=" + id
+	from, err := f.ask(ctx, i.namespace, i.name, debugPort, path, func(body io.Reader) error {
+		found, err := xds.Scan(body, texts)
+		if err == nil {
+			r.Found, r.Host = found[:len(found)-1], found[len(found)-1]
+		}
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	r.Session = from.connection
+	_, err = f.ask(ctx, i.namespace, i.name, debugPort, "/debug/sidecarz?proxyID="+id, func(body io.Reader) error {
+		text, err := io.ReadAll(io.LimitReader(body, maxScope))
+		if all := scopeVersion.FindAllSubmatch(text, -1); err == nil && len(all) > 0 {
+			r.Version = xds.ParseVersion(string(all[len(all)-1][1]))
+		}
+		return err
+	})
+	return r, err
 }

@@ -26,6 +26,9 @@ import (
 // maxTunnels is how many port-forwards to proxies stay open between barriers.
 const maxTunnels = 48
 
+// deniedFor is how long a missing right is taken to be missing.
+const deniedFor = 30 * time.Second
+
 // forwarder keeps port-forwards open: opening one costs more than all that is asked through it.
 type forwarder struct {
 	cluster *Cluster
@@ -36,7 +39,14 @@ type forwarder struct {
 
 	mu      sync.Mutex
 	tunnels map[string]*tunnel
+	denied  map[string]denial
 	closed  bool
+}
+
+// denial is a right that was missing in a namespace, which is not asked for again for a while.
+type denial struct {
+	err error
+	at  time.Time
 }
 
 // tunnel is one port-forward to a pod; any number of connections to any of its ports share it.
@@ -53,7 +63,7 @@ type tunnel struct {
 func newForwarder(c *Cluster) *forwarder {
 	config := rest.CopyConfig(c.config)
 	config.Timeout = 0
-	return &forwarder{cluster: c, config: config, tunnels: map[string]*tunnel{}}
+	return &forwarder{cluster: c, config: config, tunnels: map[string]*tunnel{}, denied: map[string]denial{}}
 }
 
 // Close ends all port-forwards.
@@ -114,6 +124,9 @@ func (f *forwarder) claim(namespace, pod string) (*tunnel, error) {
 	if f.closed {
 		return nil, errors.New("forwarding a port: the prover was closed")
 	}
+	if d, ok := f.denied[namespace]; ok && time.Since(d.at) < deniedFor {
+		return nil, d.err
+	}
 	t := f.tunnels[key]
 	if t == nil || !t.alive() {
 		t = &tunnel{session: key + "#" + strconv.FormatInt(f.sessions.Add(1), 10), ready: make(chan struct{})}
@@ -162,12 +175,23 @@ func (f *forwarder) dial(t *tunnel, namespace, pod string) {
 	if err != nil {
 		t.conn = nil
 		t.err = f.explain(namespace, pod, err)
+		f.deny(namespace, t.err)
 		return
 	}
 	t.http = &http.Client{Transport: &http.Transport{
 		DialContext:        func(_ context.Context, _, addr string) (net.Conn, error) { return t.stream(addr) },
 		DisableCompression: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 	}}
+}
+
+// deny remembers a missing right: rights are given per namespace, and every refused dial costs two requests.
+func (f *forwarder) deny(namespace string, err error) {
+	var rights *RightsError
+	if errors.As(err, &rights) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.denied[namespace] = denial{err: err, at: time.Now()}
+	}
 }
 
 // dialer prefers WebSocket, which proxies and load balancers let through, and remembers where it is not spoken.

@@ -146,11 +146,11 @@ func (g *gathering) readKind(ctx context.Context, w wanted, a api) error {
 	objects, err := g.list(ctx, a, "")
 	var rights *RightsError
 	if errors.As(err, &rights) && a.namespaced {
-		g.note(fmt.Sprintf("%s outside the targets' namespaces: %v", w.kind, rights))
+		g.note(fmt.Sprintf("%s outside the targets' namespaces: missing %s", w.kind, rights.Right()))
 		objects, err = g.listIn(ctx, a)
 	}
 	if errors.As(err, &rights) && !w.needed {
-		g.note(fmt.Sprintf("%s: %v", w.kind, rights))
+		g.note(fmt.Sprintf("%s: missing %s", w.kind, rights.Right()))
 		return nil
 	}
 	if err != nil {
@@ -209,7 +209,7 @@ func (g *gathering) readPods(ctx context.Context) error {
 	callers, err := g.podsWith(ctx, "", callerSelector(g.snap.Mesh.Name))
 	var rights *RightsError
 	if errors.As(err, &rights) {
-		g.note("pods of other namespaces, which may be callers: " + rights.Error())
+		g.note("pods of other namespaces, which may be callers: missing " + rights.Right())
 		return nil
 	}
 	add(callers)

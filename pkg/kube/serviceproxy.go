@@ -71,9 +71,16 @@ func proxyURL(base *url.URL, s Service, asked *url.URL) *url.URL {
 }
 
 // NoPrometheusError says that no Prometheus was found in the cluster.
-type NoPrometheusError struct{ Server string }
+type NoPrometheusError struct {
+	Server string
+	// Rights is what kept us from looking everywhere; nil: nothing.
+	Rights *RightsError
+}
 
 func (e *NoPrometheusError) Error() string {
+	if e.Rights != nil {
+		return fmt.Sprintf("no Prometheus was found in the cluster %s, and not everything could be looked through: missing %s; name one with --prometheus URL", e.Server, e.Rights.Right())
+	}
 	return fmt.Sprintf("no Prometheus in the cluster %s: no Service is labelled app.kubernetes.io/name=prometheus and none in istio-system, monitoring or linkerd-viz is called prometheus; name one with --prometheus URL", e.Server)
 }
 
@@ -107,7 +114,7 @@ func (c *Cluster) FindPrometheus(ctx context.Context) (Service, error) {
 	if ctx.Err() != nil {
 		return Service{}, fmt.Errorf("looking for Prometheus: %w", ctx.Err())
 	}
-	return Service{}, &NoPrometheusError{Server: c.Server()}
+	return Service{}, &NoPrometheusError{Server: c.Server(), Rights: rights}
 }
 
 // prometheusService picks the port on which a Service answers queries: the first that is named like HTTP or is one of

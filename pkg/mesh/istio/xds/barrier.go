@@ -47,7 +47,6 @@ type Barrier struct {
 
 // plane is one istiod process.
 type plane struct {
-	epoch    int
 	answered bool
 	trouble  string
 	// threshold is the version from which on the change is in every configuration.
@@ -61,6 +60,10 @@ type pending struct {
 	scope Scope
 	// after is when a poll may begin that tells it.
 	after time.Time
+	// vouched is the version of the proxy's scope where its istiod spoke for it; nonces is what it had got by since.
+	vouched Version
+	nonces  string
+	since   time.Time
 }
 
 // seat is a proxy's connection to one istiod.
@@ -168,15 +171,15 @@ func (b *Barrier) Planes(ids []string, now time.Time) {
 // Trouble notes that an istiod could not be asked.
 func (b *Barrier) Trouble(id, why string) { b.plane(id).trouble = why }
 
-// Poll takes what one istiod says. Began is when it was asked, epoch counts its processes: with a new one all that was
-// concluded from the old one's versions is void.
-func (b *Barrier) Poll(id string, epoch int, began, now time.Time, list []Status) {
+// Poll takes what one istiod says. Began is when it was asked. Where it turns out to be another process than before, all
+// that was concluded from versions is void: a new process counts anew.
+func (b *Barrier) Poll(id string, began, now time.Time, list []Status) {
 	pl := b.plane(id)
-	if pl.answered && pl.epoch != epoch {
+	if pl.answered && !b.continues(id, list) {
 		pl.threshold, pl.pending = map[Scope]Version{}, nil
 		b.leave(id, nil, now)
 	}
-	pl.epoch, pl.answered, pl.trouble = epoch, true, ""
+	pl.answered, pl.trouble = true, ""
 	present := make(map[string]bool, len(list))
 	for _, s := range list {
 		if b.counts(s) {
@@ -185,8 +188,37 @@ func (b *Barrier) Poll(id string, epoch int, began, now time.Time, list []Status
 		}
 	}
 	b.leave(id, present, now)
-	b.admit(id, pl, began)
+	b.admit(id, pl, began, now)
 	b.conclude(id, pl, began, now)
+}
+
+// continues tells whether an answer is the same process's as the one before: a nonce has a random part, so one that was
+// there before is proof. Where none is left, nothing is lost but time.
+func (b *Barrier) continues(id string, list []Status) bool {
+	known := false
+	for _, s := range list {
+		p := b.proxies[s.Proxy]
+		if p == nil || p.seats[id] == nil {
+			continue
+		}
+		known = true
+		was := p.seats[id].now
+		for _, pair := range [][2]Watch{{was.Routes, s.Routes}, {was.Clusters, s.Clusters}, {was.Endpoints, s.Endpoints}, {was.Listeners, s.Listeners}} {
+			if pair[0].Sent != "" && pair[0].Sent == pair[1].Sent {
+				return true
+			}
+		}
+	}
+	return !known && !b.seatedAny(id)
+}
+
+func (b *Barrier) seatedAny(id string) bool {
+	for _, p := range b.proxies {
+		if p.seats[id] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // counts tells whether a proxy can hold routes and clusters at all, and is asked for.

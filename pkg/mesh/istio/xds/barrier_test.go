@@ -177,12 +177,12 @@ func TestRestartedIstiodStartsAnew(t *testing.T) {
 	b := New(ask(present("mp-new-x")), NewMemory(), s.now)
 	s.run(b, 400*time.Millisecond)
 	pl := s.planes[0]
-	pl.epoch, pl.counter = 1, 1
+	pl.counter = 1
 	pl.contexts = map[uint64]int{1: 0}
 	pl.seen = 0
 	for _, p := range s.proxies {
 		p.flight, p.sent, p.ackedN, p.holds = nil, s.nonce(pl), "", 0
-		p.ackedN = p.sent
+		p.ackedN, p.still = p.sent, p.sent
 	}
 	done, _ := s.run(b, 10*time.Second)
 	if behind := s.behind(); !done || len(behind) > 0 {

@@ -30,7 +30,7 @@ func BenchmarkBarrier(b *testing.B) {
 					at := time.Now()
 					for i, pl := range s.planes {
 						barrier.Planes([]string{s.planes[0].id, s.planes[1].id, s.planes[2].id}, s.now)
-						barrier.Poll(pl.id, 0, s.now, s.now, polls[i])
+						barrier.Poll(pl.id, s.now, s.now, polls[i])
 					}
 					probes := barrier.Probes(s.now, 8)
 					spent += time.Since(at)

@@ -19,6 +19,10 @@ type Reading struct {
 	// whether the host is.
 	Found []bool
 	Host  bool
+	// Plane and Version are set where not the proxy was asked but its istiod: the configuration is what that istiod
+	// would send it, and Version, asked for after it, that of the proxy's scope.
+	Plane   string
+	Version Version
 	// Err says why it could not be read; Gone that its pod does not exist.
 	Err  string
 	Gone bool
@@ -87,6 +91,9 @@ func (b *Barrier) weigh(p *proxy, r Reading, now time.Time) answer {
 	}
 	changed := b.changed(p, r, last)
 	b.memory.saw(p.id, r.Session, markers, r.Found)
+	if r.Plane != "" {
+		return b.vouched(p, r, a, satisfied && concerned && changed, concerned, now)
+	}
 	switch {
 	case !concerned && b.settled(p, r.Scope) && b.grown(p):
 		a.outcome = blind
@@ -104,6 +111,35 @@ func (b *Barrier) weigh(p *proxy, r Reading, now time.Time) answer {
 		a.outcome = unread
 	}
 	return a
+}
+
+// vouched judges what an istiod would send a proxy. It makes a threshold, and tells who does not see the host; that a
+// proxy holds the change is for the proxy to say, by acknowledging.
+func (b *Barrier) vouched(p *proxy, r Reading, a answer, shows, concerned bool, now time.Time) answer {
+	pl := b.planes[r.Plane]
+	switch {
+	case shows && pl != nil && len(b.only) == 0:
+		pl.pending = append(pl.pending, pending{proxy: p.id, scope: r.Scope, after: now, vouched: r.Version, nonces: b.nonces(p), since: now})
+		a.outcome = unread
+	case !concerned && b.settled(p, r.Scope) && b.grown(p) && b.unmistakable(p):
+		a.outcome = blind
+	case concerned:
+		a.lacked = r.Session
+	default:
+		a.outcome = unread
+	}
+	return a
+}
+
+// unmistakable tells whether istiod can mean no other proxy: it looks for a name that contains the one it is asked for.
+func (b *Barrier) unmistakable(p *proxy) bool {
+	namespace, name, _ := strings.Cut(p.id, "/")
+	for id := range b.proxies {
+		if ns, other, _ := strings.Cut(id, "/"); ns == namespace && other != name && strings.HasSuffix(other, name) {
+			return false
+		}
+	}
+	return true
 }
 
 // changed tells whether a satisfying reading shows this change and no earlier state. A text that is there shows it. A
@@ -141,21 +177,45 @@ func (b *Barrier) nominate(p *proxy, scope Scope, now time.Time) {
 }
 
 // admit turns witnesses into thresholds: what a witness was sent last is at least as new as what it was seen to hold.
-func (b *Barrier) admit(id string, pl *plane, began time.Time) {
-	pl.pending = slices.DeleteFunc(pl.pending, func(w pending) bool {
-		if began.Before(w.after) {
-			return false
+func (b *Barrier) admit(id string, pl *plane, began, now time.Time) {
+	var open []pending
+	for _, w := range pl.pending {
+		p := b.proxies[w.proxy]
+		st := p.seats[id]
+		switch {
+		case st == nil:
+		case began.Before(w.after):
+			open = append(open, w)
+		case !w.vouched.Known() || st.now.acked(w.vouched):
+			pl.lower(w.scope, ParseNonce(st.now.watch(w.scope).Sent))
+		case b.nonces(p) != w.nonces || !b.settled(p, w.scope):
+			w.nonces, w.since = b.nonces(p), now
+			open = append(open, w)
+		case now.Sub(w.since) >= quiet:
+			pl.lower(w.scope, ParseNonce(st.now.watch(w.scope).Sent))
+		default:
+			open = append(open, w)
 		}
-		st := b.proxies[w.proxy].seats[id]
-		if st == nil {
+	}
+	pl.pending = open
+}
+
+// acked tells whether a proxy has acknowledged anything of a version or a later one. Istiod takes acknowledgements only
+// after it has sent all that is to be sent of a version.
+func (s Status) acked(v Version) bool {
+	for _, w := range []Watch{s.Routes, s.Clusters, s.Endpoints, s.Listeners} {
+		if ParseNonce(w.Acked).AtLeast(v) {
 			return true
 		}
-		sent := ParseNonce(st.now.watch(w.scope).Sent)
-		if have := pl.threshold[w.scope]; sent.Known() && (!have.Known() || have.AtLeast(sent)) {
-			pl.threshold[w.scope] = sent
-		}
-		return true
-	})
+	}
+	return false
+}
+
+// lower takes a version for the threshold where it is the lowest so far.
+func (pl *plane) lower(scope Scope, v Version) {
+	if have := pl.threshold[scope]; v.Known() && (!have.Known() || have.AtLeast(v)) {
+		pl.threshold[scope] = v
+	}
 }
 
 // conclude notes what the newest facts prove. Polled is when the istiod was asked.

@@ -28,7 +28,12 @@ func ParseNonce(nonce string) Version {
 	if len(nonce) <= uuidLen {
 		return Version{}
 	}
-	stamp, count, ok := strings.Cut(nonce[:len(nonce)-uuidLen], "/")
+	return ParseVersion(nonce[:len(nonce)-uuidLen])
+}
+
+// ParseVersion reads the version of a push context: RFC 3339 time, "/", counter.
+func ParseVersion(text string) Version {
+	stamp, count, ok := strings.Cut(text, "/")
 	if !ok {
 		return Version{}
 	}

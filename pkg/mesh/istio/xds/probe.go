@@ -12,6 +12,8 @@ type Probe struct {
 	Scopes []Scope
 	// Away tells that it is connected to no istiod, so that its pod may not exist any more.
 	Away bool
+	// Planes are the istiods that it is connected to.
+	Planes []string
 }
 
 const (
@@ -52,7 +54,7 @@ func (b *Barrier) Probes(now time.Time, free int) []Probe {
 	}
 	out := make([]Probe, len(chosen))
 	for i, p := range chosen {
-		out[i] = Probe{Proxy: p.id, Scopes: b.openScopes(p), Away: len(p.seats) == 0}
+		out[i] = Probe{Proxy: p.id, Scopes: b.openScopes(p), Away: len(p.seats) == 0, Planes: sortedKeys(p.seats)}
 	}
 	return out
 }

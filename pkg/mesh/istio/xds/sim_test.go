@@ -28,7 +28,6 @@ type write struct {
 
 type simPlane struct {
 	id       string
-	epoch    int
 	counter  uint64
 	seen     int           // index of the newest write in the store
 	lag      time.Duration // between a write and the store
@@ -53,6 +52,7 @@ type simProxy struct {
 	refuses   bool // refuses every configuration with a write in it
 	session   string
 	sent      string
+	still     string
 	ackedN    string
 	lastErr   string
 	holds     int
@@ -72,7 +72,7 @@ func newSim(seed uint64, planes, proxies int, concernedShare float64) *sim {
 		n := s.nonce(pl)
 		s.proxies = append(s.proxies, &simProxy{
 			id: fmt.Sprintf("shop/p%03d", i), plane: pl, concerned: s.r.Float64() < concernedShare || i < planes,
-			sent: n, ackedN: n, session: "one", labelled: i%5 == 0,
+			sent: n, still: n, ackedN: n, session: "one", labelled: i%5 == 0,
 		})
 	}
 	return s
@@ -165,7 +165,7 @@ func (s *sim) status(pl *simPlane) []Status {
 	for _, p := range s.proxies {
 		if p.plane == pl {
 			w := Watch{Sent: p.sent, Acked: p.ackedN, Error: p.lastErr}
-			still := Watch{Sent: "x", Acked: "x"}
+			still := Watch{Sent: p.still, Acked: p.still}
 			out = append(out, Status{Proxy: p.id, Type: "sidecar", Routes: w, Clusters: w, Listeners: still, Endpoints: still})
 		}
 	}
@@ -249,7 +249,7 @@ func (s *sim) run(b *Barrier, limit time.Duration) (bool, []Refusal) {
 			}
 			b.Planes(ids, s.now)
 			for _, pl := range s.planes {
-				b.Poll(pl.id, pl.epoch, s.now, s.now, s.status(pl))
+				b.Poll(pl.id, s.now, s.now, s.status(pl))
 			}
 			next = s.now.Add(50 * time.Millisecond)
 		}
