@@ -70,7 +70,7 @@ func TestASignalPauses(t *testing.T) {
 	for _, text := range []string{"Paused", "10 % of requests", "meshpol rollout resume cart-timeout -n shop"} {
 		s.says(st, text)
 	}
-	s.says(s.plain(*s.lab, 7, short("rollout", "-f", s.timeout("cart"))...), "meshpol rollout resume cart-timeout -n shop")
+	s.says(s.plain(*s.lab, 7, short("rollout", "-f", s.dir+"/cart-timeout.yaml")...), "meshpol rollout resume cart-timeout -n shop")
 	s.meshpol(0, "rollout", "resume", "cart-timeout", "-n", trial.Namespace)
 	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"2s"}`)}, s.objects())
 	s.noErrors(s.records())

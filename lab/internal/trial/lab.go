@@ -78,7 +78,7 @@ func (l *Lab) Objects(ctx context.Context) (map[string]string, error) {
 			return nil, fmt.Errorf("listing %s: %w", r.Resource, err)
 		}
 		for _, o := range list.Items {
-			text, err := canonical(&o)
+			text, err := Canonical(&o)
 			if err != nil {
 				return nil, err
 			}
@@ -88,7 +88,8 @@ func (l *Lab) Objects(ctx context.Context) (map[string]string, error) {
 	return out, nil
 }
 
-func canonical(o *unstructured.Unstructured) (string, error) {
+// Canonical is an object as JSON with sorted keys, without what the API server keeps for itself.
+func Canonical(o *unstructured.Unstructured) (string, error) {
 	c := o.DeepCopy()
 	for _, f := range []string{"resourceVersion", "managedFields", "uid", "creationTimestamp", "generation"} {
 		unstructured.RemoveNestedField(c.Object, "metadata", f)

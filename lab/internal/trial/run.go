@@ -100,8 +100,28 @@ func (r *Run) Wait() *Run {
 	return r
 }
 
+// Over tells whether the run has ended.
+func (r *Run) Over() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Signal sends a signal to meshpol.
 func (r *Run) Signal(s os.Signal) error { return r.cmd.Process.Signal(s) }
+
+// Kill ends meshpol as a power cut would and waits for its end; a run that is over is no error.
+func (r *Run) Kill() error {
+	err := r.cmd.Process.Kill()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	<-r.done
+	return err
+}
 
 // Events are the events so far.
 func (r *Run) Events() []Event {
