@@ -20,6 +20,10 @@ func TestDoneMeansDone(t *testing.T) {
 		planes := rapid.IntRange(1, 3).Draw(t, "istiods")
 		s := newSim(seed, planes, rapid.IntRange(planes, 40).Draw(t, "proxies"), rapid.Float64Range(0, 1).Draw(t, "concerned"))
 		m := NewMemory()
+		private := rapid.SampledFrom([]float64{0, 0, 0.5, 1}).Draw(t, "private")
+		for _, p := range s.proxies {
+			p.private = s.r.Float64() < private
+		}
 		paused := rapid.IntRange(0, len(s.proxies)*3).Draw(t, "paused")
 		split := false
 		for step := range rapid.IntRange(1, 5).Draw(t, "writes") {
@@ -177,7 +181,7 @@ func TestRestartedIstiodStartsAnew(t *testing.T) {
 	b := New(ask(present("mp-new-x")), NewMemory(), s.now)
 	s.run(b, 400*time.Millisecond)
 	pl := s.planes[0]
-	pl.counter = 1
+	pl.counter, pl.scope = 1, 1
 	pl.contexts = map[uint64]int{1: 0}
 	pl.seen = 0
 	for _, p := range s.proxies {

@@ -92,7 +92,8 @@ func (b *Barrier) weigh(p *proxy, r Reading, now time.Time) answer {
 	changed := b.changed(p, r, last)
 	b.memory.saw(p.id, r.Session, markers, r.Found)
 	if r.Plane != "" {
-		return b.vouched(p, r, a, satisfied && concerned && changed, concerned, now)
+		changed = changed || r.Began.Sub(b.began) >= quiet
+		return b.vouched(p, r, a, satisfied, concerned, changed, now)
 	}
 	switch {
 	case !concerned && b.settled(p, r.Scope) && b.grown(p):
@@ -115,18 +116,16 @@ func (b *Barrier) weigh(p *proxy, r Reading, now time.Time) answer {
 
 // vouched judges what an istiod would send a proxy. It makes a threshold, and tells who does not see the host; that a
 // proxy holds the change is for the proxy to say, by acknowledging.
-func (b *Barrier) vouched(p *proxy, r Reading, a answer, shows, concerned bool, now time.Time) answer {
+func (b *Barrier) vouched(p *proxy, r Reading, a answer, satisfied, concerned, changed bool, now time.Time) answer {
 	pl := b.planes[r.Plane]
+	a.outcome = unread
 	switch {
-	case shows && pl != nil && len(b.only) == 0:
+	case concerned && satisfied && changed && pl != nil && len(b.only) == 0:
 		pl.pending = append(pl.pending, pending{proxy: p.id, scope: r.Scope, after: now, vouched: r.Version, nonces: b.nonces(p), since: now})
-		a.outcome = unread
 	case !concerned && b.settled(p, r.Scope) && b.grown(p) && b.unmistakable(p):
 		a.outcome = blind
-	case concerned:
+	case concerned && !satisfied:
 		a.lacked = r.Session
-	default:
-		a.outcome = unread
 	}
 	return a
 }

@@ -30,6 +30,7 @@ type simPlane struct {
 	id       string
 	counter  uint64
 	seen     int           // index of the newest write in the store
+	scope    uint64        // the context that brought it
 	lag      time.Duration // between a write and the store
 	pushAt   time.Time
 	contexts map[uint64]int // counter → index of the newest write in the context
@@ -37,10 +38,10 @@ type simPlane struct {
 
 // push is one response on its way.
 type push struct {
-	nonce          string
-	write          int
-	applied, acked time.Time
-	refused        bool
+	nonce                string
+	write                int
+	sent, applied, acked time.Time
+	refused              bool
 }
 
 type simProxy struct {
@@ -49,6 +50,7 @@ type simProxy struct {
 	concerned bool
 	labelled  bool
 	paused    bool
+	private   bool // may not be read, so its istiod is asked
 	refuses   bool // refuses every configuration with a write in it
 	session   string
 	sent      string
@@ -120,25 +122,37 @@ func (s *sim) tickPlane(pl *simPlane) {
 	before := pl.contexts[pl.counter]
 	pl.counter++
 	pl.contexts[pl.counter] = pl.seen
+	if pl.seen > before {
+		pl.scope = pl.counter
+	}
 	for _, p := range s.proxies {
 		if p.plane == pl && (p.concerned && pl.seen > before || s.r.IntN(3) == 0) {
-			s.send(p, 0)
+			s.send(p)
 		}
 	}
 }
 
-// send puts a response on its way, behind those before it.
-func (s *sim) send(p *simProxy, after time.Duration) {
-	at := s.now.Add(after + s.upTo(250*time.Millisecond))
+// send puts a response on its way, behind those before it: istiod notes it when it is sent, the proxy applies it, and
+// istiod notes the acknowledgement.
+func (s *sim) send(p *simProxy) {
+	sent := s.now.Add(s.upTo(80 * time.Millisecond))
+	if n := len(p.flight); n > 0 && sent.Before(p.flight[n-1].sent) {
+		sent = p.flight[n-1].sent
+	}
+	at := sent.Add(s.upTo(250 * time.Millisecond))
 	if n := len(p.flight); n > 0 && at.Before(p.flight[n-1].acked) {
 		at = p.flight[n-1].acked
 	}
 	w := p.plane.contexts[p.plane.counter]
-	p.flight = append(p.flight, push{nonce: s.nonce(p.plane), write: w, applied: at, acked: at.Add(s.upTo(40 * time.Millisecond)), refused: p.refuses && w > 0})
-	p.sent = p.flight[len(p.flight)-1].nonce
+	p.flight = append(p.flight, push{nonce: s.nonce(p.plane), write: w, sent: sent, applied: at, acked: at.Add(s.upTo(40 * time.Millisecond)), refused: p.refuses && w > 0})
 }
 
 func (s *sim) tickProxy(p *simProxy) {
+	for _, f := range p.flight {
+		if !s.now.Before(f.sent) {
+			p.sent = f.nonce
+		}
+	}
 	if p.paused {
 		return
 	}
@@ -189,14 +203,19 @@ func (s *sim) read(b *Barrier, pr Probe) []Reading {
 		switch {
 		case p == nil || p.plane == nil:
 			r.Gone = true
-		case p.paused:
+		case p.paused && !p.private:
 			r.Err = "no answer"
 		default:
+			holds := p.holds
 			r.Session = p.session
+			if p.private { // what istiod would send, as early as it can know
+				holds = p.plane.contexts[p.plane.counter]
+				r.Session, r.Plane, r.Version = p.plane.id, p.plane.id, Version{Counter: max(p.plane.scope, 1)}
+			}
 			texts := b.Texts(scope)
 			content := ""
 			if p.concerned {
-				content = p.content(s.writes[p.holds])
+				content = p.content(s.writes[holds])
 			}
 			for _, t := range texts[:len(texts)-1] {
 				r.Found = append(r.Found, strings.Contains(content, t))
