@@ -20,7 +20,7 @@ func TestNoAnswerSaysWhatToDo(t *testing.T) {
 	s := fakekube.New()
 	url := s.URL
 	s.Close()
-	c := client(t, s, &rest.Config{Host: url})
+	c := client(t, &rest.Config{Host: url})
 	_, err := c.Pods(t.Context(), "shop")
 	var unreachable *UnreachableError
 	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "is the context right?") || !strings.Contains(err.Error(), url) {
@@ -65,7 +65,7 @@ func TestExpiredToken(t *testing.T) {
 func TestUnknownAuthority(t *testing.T) {
 	tls := httptest.NewTLSServer(http.NotFoundHandler())
 	defer tls.Close()
-	c := client(t, nil, &rest.Config{Host: tls.URL})
+	c := client(t, &rest.Config{Host: tls.URL})
 	_, err := c.Pods(t.Context(), "")
 	if err == nil || !strings.Contains(err.Error(), "certificate-authority-data") {
 		t.Fatalf("%v", err)

@@ -17,10 +17,10 @@ func serve(t *testing.T, kinds ...fakekube.Kind) (*fakekube.Server, *Cluster) {
 	t.Helper()
 	s := fakekube.New(kinds...)
 	t.Cleanup(s.Close)
-	return s, client(t, s, &rest.Config{Host: s.URL})
+	return s, client(t, &rest.Config{Host: s.URL})
 }
 
-func client(t *testing.T, _ *fakekube.Server, config *rest.Config) *Cluster {
+func client(t *testing.T, config *rest.Config) *Cluster {
 	t.Helper()
 	c, err := New(config, Options{Name: "test", QPS: 10000, Burst: 10000, Timeout: 5 * time.Second})
 	if err != nil {

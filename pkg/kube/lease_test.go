@@ -25,7 +25,7 @@ func inVirtualTime(t *testing.T, f func(t *testing.T, s *fakekube.Server, store 
 	t.Cleanup(s.Close)
 	synctest.Test(t, func(t *testing.T) {
 		f(t, s, func() *LeaseStore {
-			return NewLeaseStore(client(t, s, &rest.Config{Host: "http://in-process", Transport: s.Transport()}))
+			return NewLeaseStore(client(t, &rest.Config{Host: "http://in-process", Transport: s.Transport()}))
 		})
 	})
 }
@@ -292,7 +292,7 @@ func TestTwoRunnersOneLock(t *testing.T) {
 	t.Cleanup(s.Close)
 	won := make(chan error, 8)
 	for i := range 8 {
-		store := NewLeaseStore(client(t, s, &rest.Config{Host: s.URL}))
+		store := NewLeaseStore(client(t, &rest.Config{Host: s.URL}))
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		go func() {
