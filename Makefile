@@ -62,9 +62,13 @@ cover: ## coverage of the packages under pkg
 	@go test -coverpkg=./pkg/... -coverprofile=coverage.out ./... >/dev/null
 	@go tool cover -func=coverage.out | tail -n 1
 
+.PHONY: bin/bench
+bin/bench:
+	@cd lab && CGO_ENABLED=0 go build -trimpath -o ../bin/bench ./cmd/bench
+
 .PHONY: bench
-bench: ## benchmarks
-	@go test -run '^$$' -bench . -benchmem ./...
+bench: bin/meshpol bin/lab bin/bench ## benchmarks: of the code, then of rollouts in a real mesh under load (root, 20 minutes)
+	@hack/bench $(BENCH)
 
 .PHONY: soak
 soak: bin/meshpol bin/lab ## the end-to-end tests again and again: make soak SOAK=20
