@@ -92,15 +92,27 @@ func (b *bench) harm(ctx context.Context, load *trial.Load, since time.Time, run
 	b.report.zero(group, "errors that clients saw", tally.Total, tally.Bad, where)
 	b.report.zero(group, "requests with an error or a flag in the Envoys' logs", len(calls), bad(calls), classes(calls))
 	b.explain(log, records, calls, runs)
-	sum, wrong := 0, 0
-	for _, r := range runs {
-		n, misplaced := placePods(calls, r)
-		sum, wrong = sum+n, wrong+misplaced
-	}
-	if sum > 0 {
-		b.report.zero(group, "requests of pods on another route than their label says", sum, wrong, "every request of every step by instance, from its proof to its end")
-	}
+	b.strays(group, calls, runs)
 	return nil
+}
+
+// strays counts requests that were routed otherwise than the steps say, from the proof of each step to its end.
+func (b *bench) strays(group string, calls []call, runs []*trial.Run) {
+	ids, wrongIDs, pods, wrongPods := 0, 0, 0, 0
+	for _, r := range runs {
+		for _, step := range r.Steps() {
+			if step.By == "request" && !step.To.IsZero() {
+				p := place(callsIn(calls, referee.Interval{From: step.From, Until: step.To}))
+				ids, wrongIDs = ids+p.total, wrongIDs+p.misplaced+p.stale
+			}
+		}
+		n, misplaced := placePods(calls, r)
+		pods, wrongPods = pods+n, wrongPods+misplaced
+	}
+	b.report.zero(group, "requests on another route than their id says", ids, wrongIDs, "every request of every step by request, from its proof to its end")
+	if pods > 0 {
+		b.report.zero(group, "requests on another route than their pod's label says", pods, wrongPods, "the same by instance")
+	}
 }
 
 func bad(calls []call) int {

@@ -30,7 +30,7 @@ func (r *Run) Steps() []Step {
 		case e.Event == "stepStarted":
 			out = append(out, stepOf(e))
 		case len(out) == 0:
-		case e.Event == "proved":
+		case e.Event == "proved" && out[len(out)-1].To.IsZero(): // later ones are of the way back
 			out[len(out)-1].proved(e)
 		case e.Event == "stepPassed":
 			s := &out[len(out)-1]
