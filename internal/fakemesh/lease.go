@@ -155,3 +155,11 @@ func (w *World) Seize(t policy.Target, holder string) {
 	l.holder, l.renewed = holder, time.Now()
 	l.transitions++
 }
+
+// Free tells whether nobody holds the lease of a target, or its holder has given no sign of life for too long.
+func (w *World) Free(t policy.Target) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.lease(t)
+	return l.holder == "" || time.Since(l.renewed) >= w.TTL
+}

@@ -270,6 +270,9 @@ func TestRejectionTakesBackWithEnvoysWords(t *testing.T) {
 func dumpOf(view fakemesh.Objects) string {
 	var s strings.Builder
 	for _, o := range view {
+		if o == nil {
+			continue
+		}
 		b, _ := o.MarshalJSON()
 		s.Write(b)
 	}

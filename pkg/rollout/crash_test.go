@@ -15,6 +15,7 @@ import (
 func crashes(t *testing.T, s spec, set func(*bench), stride int, check func(b *bench, got rollout.Result)) {
 	t.Helper()
 	var total int
+	s.shares = &fakemesh.Shares{}
 	bubble(t, func(t *testing.T) {
 		b := prepare(t, s)
 		if set != nil {

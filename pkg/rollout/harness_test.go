@@ -119,6 +119,7 @@ type spec struct {
 	objects, policy, rollout string
 	pods                     []policy.Pod
 	fold                     time.Duration
+	shares                   *fakemesh.Shares
 }
 
 func threeClients() []policy.Pod {
@@ -140,6 +141,9 @@ func prepare(t testing.TB, s spec) *bench {
 		s.pods = threeClients()
 	}
 	b := &bench{t: t, world: fakemesh.New(objects(t, or(s.objects, cartObjects)), s.pods), judge: fakemesh.Judge{}, sink: &fakemesh.Recorder{}}
+	if s.shares != nil {
+		b.world.Shares = s.shares
+	}
 	b.world.Traffic = fakemesh.Traffic{RPS: 50, Fails: failing(0.001, 0.001)}
 	doc := "apiVersion: meshpol.io/v1alpha1\nkind: Rollout\nmetadata: {name: cart-timeout, namespace: shop}\nspec:\n" +
 		indent(or(s.rollout, shortSteps))
@@ -204,6 +208,7 @@ func (b *bench) planned() *rollout.Plan {
 type runner struct {
 	*bench
 	node      *fakemesh.Node
+	sink      *fakemesh.Recorder
 	interrupt chan struct{}
 	ctx       context.Context
 }
@@ -211,7 +216,7 @@ type runner struct {
 func (b *bench) runner(name string) *runner {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	b.t.Cleanup(cancel)
-	r := &runner{bench: b, node: b.world.Node(name), interrupt: make(chan struct{}), ctx: ctx}
+	r := &runner{bench: b, node: b.world.Node(name), sink: b.sink, interrupt: make(chan struct{}), ctx: ctx}
 	r.node.Cancel = cancel
 	return r
 }
@@ -315,7 +320,7 @@ func (b *bench) clean() {
 	}
 	_, holder, err := b.world.Stored(b.change.Target)
 	must(b.t, err)
-	if holder != "" {
+	if holder != "" && !b.world.Free(b.change.Target) {
 		b.t.Errorf("the lease is still held by %s", holder)
 	}
 }

@@ -167,7 +167,10 @@ func nextHold(p *Plan, step PlannedStep, s State, f Facts, now time.Time) Action
 	}
 	switch f.Judgement.Verdict {
 	case metrics.Pass:
-		return ActAdvance{Why: f.Judgement.Reason}
+		// A Pass is of its interval. Where the cluster was slow to answer since, it is asked for again.
+		if now.Sub(s.Tick) <= p.Settings.tick() {
+			return ActAdvance{Why: f.Judgement.Reason}
+		}
 	case metrics.Fail:
 		return onFail(p, f.Judgement)
 	case metrics.Inconclusive:

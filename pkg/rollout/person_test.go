@@ -38,12 +38,13 @@ func at(n int, act func()) func(fakemesh.Call) fakemesh.Fault {
 }
 
 func TestSignalAtEveryCall(t *testing.T) {
-	total := callsOf(t, spec{}, nil)
+	same := spec{shares: &fakemesh.Shares{}}
+	total := callsOf(t, same, nil)
 	for _, onSignal := range []string{"rollback", rollout.OnSignalPause} {
 		ended := map[rollout.Phase]int{}
 		for n := 1; n <= total; n++ {
 			bubble(t, func(t *testing.T) {
-				b := prepare(t, spec{})
+				b := prepare(t, same)
 				b.tweak = func(x *rollout.Executor) { x.OnSignal = onSignal }
 				r := b.runner("one")
 				r.node.Fault = at(n, func() { close(r.interrupt) })
