@@ -73,7 +73,7 @@ func (f *rolloutFlags) add(cmd *cobra.Command, preset string) {
 	fl.BoolVar(&f.noAnalysis, "no-analysis", false, "go on without any metrics: only propagation is proved")
 	fl.StringVar(&f.onSignal, "on-signal", "", "what Ctrl-C does: rollback or pause (default: pause on a terminal, else rollback)")
 	fl.StringVar(&f.onFailure, "on-failure", "", "what a Fail does: rollback or pause (default rollback)")
-	fl.StringVar(&f.onInconclusive, "on-inconclusive", "", "what no verdict does: rollback, pause or promote (default rollback)")
+	fl.StringVar(&f.onInconclusive, "on-inconclusive", "", "what no verdict does: wait, rollback, pause or promote (default wait: ask on a terminal, else rollback)")
 }
 
 func (f *rolloutFlags) check() error {
@@ -85,7 +85,7 @@ func (f *rolloutFlags) check() error {
 		{"by", f.by, []string{"", "request", "instance"}},
 		{"on-signal", f.onSignal, []string{"", "rollback", "pause"}},
 		{"on-failure", f.onFailure, []string{"", "rollback", "pause"}},
-		{"on-inconclusive", f.onInconclusive, []string{"", "rollback", "pause", "promote"}},
+		{"on-inconclusive", f.onInconclusive, []string{"", "wait", "rollback", "pause", "promote"}},
 	} {
 		if err := oneOf(c.flag, c.value, c.allowed); err != nil {
 			return err

@@ -35,7 +35,7 @@ harm is taken back within seconds.
 	}
 	files.add(cmd)
 	flags.add(cmd, "")
-	cmd.AddCommand(newResumeCmd(a), newAbortCmd(a))
+	cmd.AddCommand(newResumeCmd(a), newAbortCmd(a), newAskCmd(a, rollout.RequestPause), newAskCmd(a, rollout.RequestPromote))
 	return cmd
 }
 
@@ -105,6 +105,7 @@ func (a *app) newRunner(ctx context.Context, s *session, flags rolloutFlags) (*r
 		}
 	}
 	r.prover = kube.NewProver(s.cluster)
+	r.prover.Expect(s.snapshot.Pods)
 	return r, nil
 }
 

@@ -30,8 +30,8 @@ func (r Ref) String() string { return r.Kind + " " + r.Namespace + "/" + r.Name 
 // Op is what a write does.
 type Op string
 
-// The operations. Create uses server-side apply with the field manager meshpol and fails with a *ConflictError where
-// the object exists; Update carries the object's resourceVersion; Delete carries resourceVersion as its precondition.
+// The operations. Create is a POST with the field manager meshpol and fails with a *ConflictError where the object
+// exists (server-side apply cannot say "must not exist"); Update carries the object's resourceVersion; Delete carries resourceVersion as its precondition.
 const (
 	Create Op = "create"
 	Update Op = "update"
