@@ -4,7 +4,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"os/exec"
@@ -28,10 +30,10 @@ var (
 )
 
 // short are times for a canary of one step that ends within half a minute and asks for no bound: what is tested is not
-// the verdict.
-func short(args ...string) []string {
-	return append(args, "--steps", "10", "--min-requests", "40", "--step0-min", "2s", "--step0-max", "60s", "--step-min", "3s",
-		"--step-max", "6s", "--bake", "3s", "--fold-watch", "3s", "--tick", "1s", "--on-inconclusive", "promote")
+// the verdict. The arguments of the test come after them, so that they win.
+func short(command string, args ...string) []string {
+	return append([]string{command, "--steps", "10", "--min-requests", "40", "--step0-min", "2s", "--step0-max", "60s", "--step-min", "3s",
+		"--step-max", "6s", "--bake", "3s", "--fold-watch", "3s", "--tick", "1s", "--on-inconclusive", "promote"}, args...)
 }
 
 // timeout is the policy that most of these tests roll out.
@@ -246,6 +248,18 @@ func (s *scene) output(name string, args ...string) string {
 		s.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 	return string(out)
+}
+
+func certificatePEM(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// expired is a ServiceAccount's token of the right form whose time is over; no key has signed it.
+func expired(t *testing.T) string {
+	t.Helper()
+	part := func(v any) string { return base64.RawURLEncoding.EncodeToString([]byte(jsonOf(t, v))) }
+	claims := map[string]any{"iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:shop:web", "aud": []string{"https://kubernetes.default.svc"}, "exp": 1700000000}
+	return part(map[string]any{"alg": "RS256"}) + "." + part(claims) + "." + base64.RawURLEncoding.EncodeToString([]byte("none"))
 }
 
 // jsonOf is a value as JSON, keys sorted.

@@ -67,7 +67,7 @@ func TestTwoTargetsInOneVirtualService(t *testing.T) {
 func TestTwoCrossingRollouts(t *testing.T) {
 	s := newScene(t, 150, nil)
 	args := func(service string) []string {
-		return append(short("rollout", "--by", "instance", "-f", s.timeout(service)), "--steps", "50")
+		return short("rollout", "--by", "instance", "--steps", "50", "-f", s.timeout(service))
 	}
 	cart, users := s.begin(args("cart")...), s.begin(args("user-service")...)
 	seen := s.watchLabels(func() bool { return cart.Over() && users.Over() })
