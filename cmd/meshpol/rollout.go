@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -174,11 +173,11 @@ func (r *runner) finish(result rollout.Result, err error) error {
 	return resultError(result)
 }
 
-// beginError gives a refused dry run its exit code: nothing was written.
+// beginError says of a rollout that could not begin that nothing was written. Where another one holds the lock, that is
+// not ours to say.
 func beginError(err error) error {
-	var refused *rollout.RefusedError
-	if errors.As(err, &refused) && !refused.Forbidden {
-		return &codeError{code: exitInvalid, err: fmt.Errorf("%w; nothing was written", err)}
+	if exitCode(err) == exitLocked {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w; nothing was written", err)
 }

@@ -98,6 +98,27 @@ func (e *RightsError) Check() string {
 	return fmt.Sprintf("kubectl auth can-i %s %s -n %s", e.Verb, e.resource(), e.Namespace)
 }
 
+// WebhookError says that the API server takes no write because a webhook that it must ask does not answer. Nothing was
+// written; as soon as the webhook is back the same write goes through.
+type WebhookError struct {
+	Doing, Webhook string
+	Err            error
+}
+
+func (e *WebhookError) Error() string {
+	next := "look at what serves it (kubectl get validatingwebhookconfigurations)"
+	if strings.HasSuffix(e.Webhook, "istio.io") {
+		next = "Istio's own check is asked before every write: is istiod running? (kubectl get pods -A -l " + istiodLabel + ")"
+	}
+	return fmt.Sprintf("%s: the webhook %s does not answer, so that the API server takes no write: %v; %s", e.Doing, e.Webhook, e.Err, next)
+}
+
+// Unwrap is the API server's error.
+func (e *WebhookError) Unwrap() error { return e.Err }
+
+// webhookWords are how the API server says that a webhook did not answer; one that says no is "denied the request".
+var webhookWords = regexp.MustCompile(`failed calling webhook "([^"]+)"`)
+
 // NoAPIError says that the cluster does not serve a kind.
 type NoAPIError struct{ APIVersion, Kind, Server string }
 

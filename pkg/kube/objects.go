@@ -45,7 +45,7 @@ func (c *Cluster) Write(ctx context.Context, op rollout.Op, obj *unstructured.Un
 		dry = []string{metav1.DryRunAll}
 	}
 	out, err := send(ctx, client, op, obj, dry)
-	return out, c.writeError(op, ref, err)
+	return out, c.writeError(op, ref, dryRun, err)
 }
 
 func send(ctx context.Context, client dynamic.ResourceInterface, op rollout.Op, obj *unstructured.Unstructured, dry []string) (*unstructured.Unstructured, error) {
@@ -74,19 +74,26 @@ func preconditions(obj *unstructured.Unstructured) *metav1.Preconditions {
 }
 
 // writeError sorts what went wrong: somebody was faster, somebody said no, or nobody answered.
-func (c *Cluster) writeError(op rollout.Op, ref rollout.Ref, err error) error {
+func (c *Cluster) writeError(op rollout.Op, ref rollout.Ref, dryRun bool, err error) error {
 	if err == nil {
 		return nil
 	}
 	if rights := rightsOf(fmt.Sprintf("%s %s", op, ref), err); rights != nil {
 		return &rollout.RefusedError{Ref: ref, Forbidden: true, Err: rights}
 	}
+	doing := fmt.Sprintf("%s %s", op, ref)
+	if m := webhookWords.FindStringSubmatch(err.Error()); m != nil {
+		return &WebhookError{Doing: doing, Webhook: m[1], Err: err}
+	}
+	if !dryRun {
+		doing += " (whether it took place is not known)"
+	}
 	status := apierrors.APIStatus(nil)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), op != rollout.Create && apierrors.IsNotFound(err):
 		return &rollout.ConflictError{Ref: ref, Err: err}
 	case apierrors.IsUnauthorized(err), transient(err), !errors.As(err, &status):
-		return c.explain(fmt.Sprintf("%s %s (whether it took place is not known)", op, ref), err)
+		return c.explain(doing, err)
 	default:
 		return &rollout.RefusedError{Ref: ref, Err: err}
 	}

@@ -159,6 +159,43 @@ func TestTooManyRequestsAreRepeated(t *testing.T) {
 	}
 }
 
+// TestWebhookThatDoesNotAnswer: the write is asked for again as soon as the webhook is back, so it is no refusal, and it
+// surely did not take place.
+func TestWebhookThatDoesNotAnswer(t *testing.T) {
+	for name, c := range map[string]struct{ webhook, says string }{
+		"Istio's own": {"validation.istio.io", "is istiod running?"},
+		"another's":   {"check.example.com", "validatingwebhookconfigurations"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, client := serve(t, fakekube.Istio()...)
+			s.Fail("POST", "virtualservices", -1, 500, metav1.StatusReasonInternalError,
+				`Internal error occurred: failed calling webhook "`+c.webhook+`": failed to call webhook: connection refused`)
+			_, err := client.Write(t.Context(), rollout.Create, virtualService("cart", "one"), false)
+			var refused *rollout.RefusedError
+			var webhook *WebhookError
+			if errors.As(err, &refused) || !errors.As(err, &webhook) {
+				t.Fatalf("%T %v", err, err)
+			}
+			for _, text := range []string{"create VirtualService shop/cart: the webhook " + c.webhook + " does not answer", c.says} {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("it does not say %q: %v", text, err)
+				}
+			}
+		})
+	}
+}
+
+func TestDryRunThatFailedChangedNothing(t *testing.T) {
+	s, c := serve(t, fakekube.Istio()...)
+	s.Fail("POST", "virtualservices", -1, 503, metav1.StatusReasonServiceUnavailable, "etcd is away")
+	for dryRun, doubt := range map[bool]bool{true: false, false: true} {
+		_, err := c.Write(t.Context(), rollout.Create, virtualService("cart", "one"), dryRun)
+		if got := strings.Contains(err.Error(), "whether it took place is not known"); got != doubt {
+			t.Errorf("dry run %v: %v", dryRun, err)
+		}
+	}
+}
+
 func TestKindThatIsNotServed(t *testing.T) {
 	_, c := serve(t)
 	_, err := c.Get(t.Context(), rollout.RefOf(virtualService("cart", "")))

@@ -160,7 +160,7 @@ func liveCases() map[string]ruleCase {
 		"MP602": {fires: timeout, live: but(func(s *policy.Snapshot) { s.Mesh = policy.MeshFacts{} }), clean: timeout, want: []string{
 			"MP602 error : there is no istio in the cluster lab; check the kubeconfig context; files alone are checked with --offline"}},
 		"MP603": {fires: timeout, live: but(func(s *policy.Snapshot) { s.Mesh.Version = "" }), clean: timeout, want: []string{
-			"MP603 warning : the version of the mesh could not be found: fields that need a version are not checked; let this identity read the pods of the control plane's namespace"}},
+			"MP603 warning : the version of the mesh could not be found: fields that need a version are not checked; look whether the control plane runs, and let this identity read its pods"}},
 		"MP604": {fires: timeout, live: but(func(s *policy.Snapshot) { s.Mesh.Version = "1.19.3" }), clean: timeout,
 			cleanLive: but(func(s *policy.Snapshot) { s.Mesh.Version = "1.31-dev" }), want: []string{
 				"MP604 warning : Istio 1.19.3 is older than 1.20, the oldest version that meshpol was checked against; upgrade Istio, or try it in staging first"}},

@@ -34,7 +34,7 @@ func noMesh(f Facts) []Finding {
 func unknownVersion(f Facts) []Finding {
 	found := f.Mesh != nil && f.Mesh.Detect(f.Snapshot)
 	return when(found && f.Snapshot.Mesh.Version == "", Finding{Message: "the version of the mesh could not be found: fields that need a version are not checked",
-		Next: "let this identity read the pods of the control plane's namespace"})
+		Next: "look whether the control plane runs, and let this identity read its pods"})
 }
 
 func oldVersion(f Facts) []Finding {
