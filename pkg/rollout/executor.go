@@ -258,13 +258,14 @@ func total(requests map[string]int) int {
 }
 
 func nextStep(s State) string {
+	name := s.Name + " -n " + s.Target.Namespace
 	switch s.Phase {
 	case Paused:
-		return fmt.Sprintf("meshpol rollout resume %s, or meshpol rollback %s", s.Name, s.Name)
+		return fmt.Sprintf("meshpol rollout resume %s, or meshpol rollback %s", name, name)
 	case Succeeded:
-		return fmt.Sprintf("meshpol rollback %s brings the old policy back", s.Name)
+		return fmt.Sprintf("meshpol rollback %s brings the old policy back", name)
 	case Failed:
-		return fmt.Sprintf("meshpol rollback %s tries again", s.Name)
+		return fmt.Sprintf("meshpol rollback %s tries again", name)
 	}
 	return ""
 }
