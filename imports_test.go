@@ -80,9 +80,6 @@ func homes() map[string][]string {
 	}
 }
 
-// notOurs are folders outside the picture: internal/deps pins modules until their users exist.
-func notOurs() []string { return []string{"internal/deps"} }
-
 // source is a parsed Go file with the folder it is in.
 type source struct {
 	dir, file string
@@ -100,7 +97,7 @@ func sources(t *testing.T) []source {
 				return err
 			}
 			dir := path.Dir(filepath.ToSlash(name))
-			if slices.Contains(notOurs(), dir) || strings.Contains(dir, "/testdata") {
+			if strings.Contains(dir, "/testdata") {
 				return nil
 			}
 			set := token.NewFileSet()
