@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -31,11 +33,32 @@ func (c *Client) Apply(ctx context.Context, documents []byte) error {
 		return err
 	}
 	for _, o := range objects {
-		if err := c.apply(ctx, o); err != nil {
+		if err := c.applyPatiently(ctx, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// The patience with an API server whose webhook is not there yet: istiod is ready a little before the API server has
+// the webhook's certificate from it.
+const (
+	webhookPatience = 30 * time.Second
+	webhookPause    = 250 * time.Millisecond
+)
+
+func (c *Client) applyPatiently(ctx context.Context, o *unstructured.Unstructured) error {
+	for end := time.Now().Add(webhookPatience); ; {
+		err := c.apply(ctx, o)
+		if err == nil || !(apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err)) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(webhookPause):
+		}
+	}
 }
 
 // Scale sets the number of replicas of a Deployment.
