@@ -143,7 +143,8 @@ func (a *app) resume(ctx context.Context, name, takeOver string, flags rolloutFl
 	if err != nil {
 		return err
 	}
-	return run.finish(x.Run(ctx, plan, state))
+	result, err := x.Run(ctx, plan, state)
+	return s.finish(ctx, result, err)
 }
 
 // rolloutDoc is the Rollout of a record.

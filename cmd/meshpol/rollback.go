@@ -85,13 +85,10 @@ func (a *app) takeBack(ctx context.Context, s *session, f found, state rollout.S
 	x := s.executor(nil, nil, a.progress().Events(), prover)
 	x.Interrupt = nil // half a way back is no place to stop
 	result, err := x.Run(ctx, plan, back)
-	if err != nil {
-		return err
-	}
-	if result.Phase == rollout.RolledBack {
+	if err == nil && result.Phase == rollout.RolledBack {
 		return nil
 	}
-	return resultError(result)
+	return s.finish(ctx, result, err)
 }
 
 // askRunner leaves the request on the Lease and waits until the live runner has done it.

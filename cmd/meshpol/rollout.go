@@ -146,7 +146,8 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	if err != nil {
 		return beginError(err)
 	}
-	return r.finish(x.Run(ctx, plan, state))
+	result, err := x.Run(ctx, plan, state)
+	return r.session.finish(ctx, result, err)
 }
 
 func (r *runner) executor(p *planner, plan *rollout.Plan) (rollout.Executor, error) {
@@ -164,13 +165,6 @@ func defaultOnSignal(attended bool) string {
 		return rollout.OnSignalPause
 	}
 	return "rollback"
-}
-
-func (r *runner) finish(result rollout.Result, err error) error {
-	if err != nil {
-		return err
-	}
-	return resultError(result)
 }
 
 // beginError says of a rollout that could not begin that nothing was written. Where another one holds the lock, that is

@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/meshpol/meshpol/lab/internal/trial"
 )
@@ -174,54 +171,7 @@ func to(service string) []any {
 	return []any{map[string]any{"destination": map[string]any{"host": service + ".shop.svc.cluster.local"}}}
 }
 
-// scale sets the replicas of istiod and waits until as many are ready.
-func (s *scene) scaleIstiod(ctx context.Context, replicas int) {
-	s.Helper()
-	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
-	_, err := s.lab.Client.Resource(deployments).Namespace("istio-system").Patch(ctx, "istiod", types.MergePatchType, patch, metav1.PatchOptions{})
-	s.must(err)
-	s.must(trial.Eventually(ctx, 90*time.Second, func() (bool, error) {
-		pods, err := s.lab.Client.Resource(trial.Pods).Namespace("istio-system").List(ctx, metav1.ListOptions{LabelSelector: "app=istiod"})
-		if err != nil {
-			return false, err
-		}
-		ready := 0
-		for _, p := range pods.Items {
-			if isReady(p) {
-				ready++
-			}
-		}
-		return ready == replicas && len(pods.Items) == replicas, nil
-	}))
-}
-
-func isReady(pod unstructured.Unstructured) bool {
-	conditions, _, _ := unstructured.NestedSlice(pod.Object, "status", "conditions")
-	for _, c := range conditions {
-		if m, ok := c.(map[string]any); ok && m["type"] == "Ready" {
-			return m["status"] == "True"
-		}
-	}
-	return false
-}
-
-// connected waits until istiod answers writes and every sidecar of the shop is connected to it again, which the next
-// test relies on.
-func (s *scene) connected(ctx context.Context) {
-	s.Helper()
-	s.must(trial.Eventually(ctx, 90*time.Second, func() (bool, error) {
-		probe := &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-			"metadata": map[string]any{"name": "probe", "namespace": trial.Namespace},
-			"spec":     map[string]any{"hosts": []any{"probe.example.com"}, "http": []any{map[string]any{"route": to("cart")}}},
-		}}
-		_, err := s.lab.Client.Resource(trial.VirtualServices).Namespace(trial.Namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		return err == nil, err
-	}))
-}
-
-// part stops or starts a part of the lab's control plane.
+// start and stop act on a part of the lab's control plane.
 func (s *scene) start(part string) {
 	s.Helper()
 	s.must(s.lab.Control.StartPart(context.WithoutCancel(s.ctx), part))
@@ -238,16 +188,6 @@ func (s *scene) as(kubeconfig string) trial.Lab {
 	other := *s.lab
 	other.Kubeconfig = kubeconfig
 	return other
-}
-
-// output runs a program of the machine.
-func (s *scene) output(name string, args ...string) string {
-	s.Helper()
-	out, err := exec.CommandContext(s.ctx, name, args...).CombinedOutput()
-	if err != nil {
-		s.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
 }
 
 func certificatePEM(der []byte) []byte {

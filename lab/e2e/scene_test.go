@@ -26,6 +26,10 @@ type scene struct {
 	before map[string]string
 }
 
+// settle is the time in which the proxies hear of what a test has cleared and prepared. Requests that are sent before
+// may meet a route to a subset of the test before, which is gone already.
+const settle = time.Second
+
 // newScene clears the lab, lets prepare put user objects and behaviours in place, and starts the load.
 func newScene(t *testing.T, rps float64, prepare func(*scene)) *scene {
 	t.Helper()
@@ -37,6 +41,7 @@ func newScene(t *testing.T, rps float64, prepare func(*scene)) *scene {
 		prepare(s)
 	}
 	if rps > 0 {
+		time.Sleep(settle)
 		load, err := s.lab.StartLoad(ctx, rps, 6*time.Minute)
 		s.must(err)
 		s.load = load
@@ -165,7 +170,9 @@ func (s *scene) noErrors(log referee.Log) {
 	s.Helper()
 	tally := referee.Count(log.Records, referee.Bad)
 	if tally.Bad > 0 || tally.Total == 0 {
-		s.Errorf("clients saw %d errors in %d requests: %v", tally.Bad, tally.Total, tally.Outcomes)
+		harm := referee.Harmed(log.Records, referee.Interval{}, referee.Bad)
+		s.Errorf("clients saw %d errors in %d requests, from %s to %s: %v", tally.Bad, tally.Total,
+			harm.First.Start().Format("15:04:05.000"), harm.Last.Start().Format("15:04:05.000"), tally.Outcomes)
 	}
 }
 
