@@ -89,12 +89,13 @@ func exitCode(err error) int {
 func clusterCode(err error) int {
 	var config *kube.ConfigError
 	var rights *kube.RightsError
+	var missing *kube.MissingError
 	var noMesh *kube.NoMeshError
 	var refused *rollout.RefusedError
 	switch {
 	case errors.As(err, &config):
 		return exitUsage
-	case errors.As(err, &rights), errors.As(err, &noMesh), errors.As(err, &refused):
+	case errors.As(err, &rights), errors.As(err, &missing), errors.As(err, &noMesh), errors.As(err, &refused):
 		return exitInvalid
 	}
 	return 0

@@ -126,6 +126,9 @@ func (a *app) resume(ctx context.Context, name, takeOver string, flags rolloutFl
 		return err
 	}
 	s.snapshot = past
+	if err := s.mayRun(ctx, plan); err != nil {
+		return err
+	}
 	flags.noAnalysis = f.record.Settings.NoAnalysis
 	run, err := a.newRunner(ctx, s, flags)
 	if err != nil {
@@ -141,6 +144,7 @@ func (a *app) resume(ctx context.Context, name, takeOver string, flags rolloutFl
 	}
 	x, err := run.executor(&planner{doc: rolloutDoc(f.record)}, plan)
 	if err != nil {
+		s.letGo(ctx, f.State)
 		return err
 	}
 	result, err := x.Run(ctx, plan, state)

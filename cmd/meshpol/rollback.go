@@ -66,19 +66,12 @@ func (a *app) rollback(ctx context.Context, name string, flags rollbackFlags) er
 	return a.takeBack(ctx, s, f, state)
 }
 
-// takeBack does it with our own hands. What was written last comes from the record, and before the fold from the plan.
+// takeBack does it with our own hands.
 func (a *app) takeBack(ctx context.Context, s *session, f found, state rollout.State) error {
-	if err := s.gather(ctx, []policy.Target{f.State.Target}); err != nil {
+	plan, back, err := s.wayBack(ctx, f, state)
+	if err != nil {
+		s.letGo(ctx, f.State)
 		return err
-	}
-	plan := rollout.BackPlan(f.record, f.change)
-	back := rollout.BackState(state, plan, "taken back by a person")
-	if !state.Phase.Ended() {
-		if rebuilt, past, err := rollout.Rebuild(s.mesh, f.record, s.snapshot, f.change); err == nil {
-			plan, s.snapshot = rebuilt, past
-		}
-		back = state
-		back.Phase, back.Undo, back.Cause, back.Reason, back.Request = rollout.RollingBack, 0, rollout.CausePerson, "taken back by a person", ""
 	}
 	prover := kube.NewProver(s.cluster)
 	defer prover.Close()
@@ -89,6 +82,23 @@ func (a *app) takeBack(ctx context.Context, s *session, f found, state rollout.S
 		return nil
 	}
 	return s.finish(ctx, result, err)
+}
+
+// wayBack plans it. What was written last comes from the record, and before the fold from the plan.
+func (s *session) wayBack(ctx context.Context, f found, state rollout.State) (*rollout.Plan, rollout.State, error) {
+	if err := s.gather(ctx, []policy.Target{f.State.Target}); err != nil {
+		return nil, state, err
+	}
+	plan := rollout.BackPlan(f.record, f.change)
+	back := rollout.BackState(state, plan, "taken back by a person")
+	if !state.Phase.Ended() {
+		if rebuilt, past, err := rollout.Rebuild(s.mesh, f.record, s.snapshot, f.change); err == nil {
+			plan, s.snapshot = rebuilt, past
+		}
+		back = state
+		back.Phase, back.Undo, back.Cause, back.Reason, back.Request = rollout.RollingBack, 0, rollout.CausePerson, "taken back by a person", ""
+	}
+	return plan, back, s.mayRun(ctx, plan)
 }
 
 // askRunner leaves the request on the Lease and waits until the live runner has done it.

@@ -138,6 +138,9 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	if err != nil {
 		return err
 	}
+	if err := r.session.mayRun(ctx, plan); err != nil {
+		return beginError(err)
+	}
 	x, err := r.executor(p, plan)
 	if err != nil {
 		return err
