@@ -251,3 +251,12 @@ func TestEveryEventIsRendered(t *testing.T) {
 		}
 	}
 }
+
+// TestWayBackThatWasNotProved: after the fold nothing of the rollout can be looked for on the proxies, and nothing is
+// claimed of them.
+func TestWayBackThatWasNotProved(t *testing.T) {
+	got := string(emitted([]rollout.Event{rollout.Neutralised{Head: head(0), Took: 100 * time.Millisecond}}, printer.Text, printer.Options{}))
+	if strings.Contains(got, "concerned") || !strings.Contains(got, "as soon as the control plane has pushed it; that was not proved") {
+		t.Errorf("%s", got)
+	}
+}

@@ -205,6 +205,13 @@ func (t *textLines) takingBack(e rollout.TakingBack) {
 
 func (t *textLines) neutralised(e rollout.Neutralised) {
 	r := t.of(e.Head)
+	if unproved(e.Proof) {
+		// After the fold nothing bears a name of the rollout, so that there is nothing to look for on the proxies.
+		r.exposed = ""
+		t.line(r, labelRollback, "the objects are as before, "+span(e.Took)+" after the decision")
+		t.line(r, labelRollback, "in force now: the old policy, as soon as the control plane has pushed it; that was not proved")
+		return
+	}
 	t.line(r, labelRollback, fmt.Sprintf("new policy out of force on %s; %s after the decision", proofText(e.Proof), span(e.Took)))
 	now := "in force now: the old policy"
 	if e.Proof.Confirmed < e.Proof.Concerned {

@@ -11,6 +11,11 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
+// unproved tells that nobody was asked; a proof in which nobody was concerned took its time.
+func unproved(p rollout.Proof) bool {
+	return p.Concerned == 0 && p.Unconcerned == 0 && p.Took == 0 && len(p.Rejected) == 0 && len(p.Stragglers) == 0
+}
+
 // proofText is "6/6 proxies in 0.4 s", with the proxies that are missing or refuse.
 func proofText(p rollout.Proof) string {
 	if p.Concerned == 0 && len(p.Rejected) == 0 {
