@@ -146,8 +146,10 @@ func (g *gathering) readKind(ctx context.Context, w wanted, a api) error {
 	objects, err := g.list(ctx, a, "")
 	var rights *RightsError
 	if errors.As(err, &rights) && a.namespaced {
-		g.note(fmt.Sprintf("%s outside the targets' namespaces: missing %s", w.kind, rights.Right()))
-		objects, err = g.listIn(ctx, a)
+		outside := rights
+		if objects, err = g.listIn(ctx, a); err == nil {
+			g.note(fmt.Sprintf("%s outside the targets' namespaces: missing %s", w.kind, outside.Right()))
+		}
 	}
 	if errors.As(err, &rights) && !w.needed {
 		g.note(fmt.Sprintf("%s: missing %s", w.kind, rights.Right()))

@@ -176,6 +176,9 @@ func TestGatherInNamespacesOnly(t *testing.T) {
 	if snap.Object("VirtualService", "shop", "cart") == nil || len(snap.Pods) != 1 || snap.Mesh.Version != "1.23.1" {
 		t.Errorf("%d objects, %v, %+v", len(snap.Objects), snap.Pods, snap.Mesh)
 	}
+	if n := slices.IndexFunc(snap.Unread, func(line string) bool { return strings.HasPrefix(line, "PeerAuthentication outside") }); n >= 0 {
+		t.Errorf("a kind that cannot be read at all is told of twice: %q", snap.Unread)
+	}
 	text := strings.Join(snap.Unread, "\n")
 	for _, want := range []string{"PeerAuthentication:", "pods of other namespaces", "VirtualService outside the targets' namespaces"} {
 		if !strings.Contains(text, want) {
