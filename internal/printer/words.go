@@ -86,6 +86,8 @@ func (s styles) verdictText(j metrics.Judgement) string {
 		word, reason = "waiting", strings.TrimPrefix(reason, "waiting: ")
 	case metrics.NoData:
 		reason = strings.TrimPrefix(reason, "no data: ")
+	case metrics.Inconclusive:
+		reason = strings.TrimPrefix(reason, "inconclusive: ")
 	}
 	return s.paint(s.verdict(j.Verdict), word) + because(reason)
 }
