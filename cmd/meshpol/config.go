@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,52 +15,116 @@ import (
 	"github.com/meshpol/meshpol/internal/printer"
 )
 
+const envPrefix = "MESHPOL_"
+
 // configure gives every flag that was not set on the command line its value from the environment (MESHPOL_STEP_MIN
 // for --step-min) or from the configuration file, in this order, and checks what all commands share.
 func (a *app) configure(cmd *cobra.Command) error {
-	v := viper.New()
-	v.SetEnvPrefix("meshpol")
-	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
-	v.AutomaticEnv()
-	if err := a.readConfig(v); err != nil {
+	file, err := a.readConfig(cmd.Root())
+	if err != nil {
 		return err
 	}
-	var bad error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "config" || !v.IsSet(f.Name) || bad != nil {
-			return
-		}
-		if err := f.Value.Set(strings.Join(v.GetStringSlice(f.Name), ",")); err != nil {
-			bad = usage("setting --%s from the environment or the configuration file: %v", f.Name, err)
+		if err == nil && !f.Changed && !commandLineOnly(f.Name) {
+			err = a.fill(f, file)
 		}
 	})
-	if bad != nil {
-		return bad
+	if err != nil {
+		return err
 	}
 	if _, err := printer.ParseFormat(a.output); err != nil {
-		return usage("%v", err)
+		a.output = "" // the error itself is text
+		return usage("%w", err)
+	}
+	return a.checkGlobals()
+}
+
+// commandLineOnly are flags that no configuration can set: one asks for help, one names the configuration.
+func commandLineOnly(flag string) bool { return flag == "help" || flag == "config" }
+
+// fill sets one flag. An empty variable is none.
+func (a *app) fill(f *pflag.Flag, file *viper.Viper) error {
+	variable := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+	if value, _ := a.env(variable); value != "" {
+		if err := f.Value.Set(value); err != nil {
+			return usage("setting --%s from %s: %w", f.Name, variable, err)
+		}
+		return nil
+	}
+	if err := setFrom(f, file.Get(f.Name)); err != nil {
+		return usage("setting --%s from %s: %w", f.Name, file.ConfigFileUsed(), err)
 	}
 	return nil
 }
 
-// readConfig reads the configuration file; a missing one is an error only where it was named.
-func (a *app) readConfig(v *viper.Viper) error {
-	path := a.config
-	if path == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return nil
+// setFrom sets a flag to a value of a YAML document: a list where the flag takes several values.
+func setFrom(f *pflag.Flag, value any) error {
+	switch v := value.(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		return errors.New("it is a map; write a plain value")
+	case []any:
+		list, ok := f.Value.(pflag.SliceValue)
+		if !ok {
+			return errors.New("it is a list; the flag takes one value")
 		}
-		path = filepath.Join(dir, "meshpol", "config.yaml")
+		texts := make([]string, len(v))
+		for i, one := range v {
+			texts[i] = fmt.Sprint(one)
+		}
+		return list.Replace(texts)
+	default:
+		return f.Value.Set(fmt.Sprint(v))
+	}
+}
+
+// readConfig reads the configuration file; a missing one is an error only where it was named.
+func (a *app) readConfig(root *cobra.Command) (*viper.Viper, error) {
+	v := viper.New()
+	named, _ := a.env(envPrefix + "CONFIG")
+	if a.config != "" {
+		named = a.config
+	}
+	path := named
+	if path == "" && a.configDir != "" {
+		path = filepath.Join(a.configDir, "meshpol", "config.yaml")
+	}
+	if path == "" {
+		return v, nil
 	}
 	v.SetConfigFile(path)
 	v.SetConfigType("yaml")
-	err := v.ReadInConfig()
-	if err != nil && errors.Is(err, fs.ErrNotExist) && a.config == "" {
-		return nil
+	switch err := v.ReadInConfig(); {
+	case errors.Is(err, fs.ErrNotExist) && named == "":
+		return viper.New(), nil
+	case err != nil:
+		return nil, usage("reading the configuration file %s: %w", path, err)
 	}
-	if err != nil {
-		return usage("reading the configuration file %s: %v", path, fmt.Errorf("%w", err))
+	return v, knownKeys(v, root)
+}
+
+// knownKeys refuses a key that is no flag of any command: a misspelt one that is ignored does not do what its author
+// thinks.
+func knownKeys(v *viper.Viper, root *cobra.Command) error {
+	known := flagNames(root)
+	for _, key := range v.AllKeys() {
+		name, _, _ := strings.Cut(key, ".")
+		if !slices.Contains(known, name) || commandLineOnly(name) {
+			return usage("reading the configuration file %s: unknown key %q; its keys are names of flags, such as prometheus or step-min", v.ConfigFileUsed(), key)
+		}
 	}
 	return nil
+}
+
+// flagNames are the flags of a command and of all below it.
+func flagNames(cmd *cobra.Command) []string {
+	var out []string
+	add := func(f *pflag.Flag) { out = append(out, f.Name) }
+	cmd.Flags().VisitAll(add)
+	cmd.PersistentFlags().VisitAll(add)
+	for _, c := range cmd.Commands() {
+		out = append(out, flagNames(c)...)
+	}
+	return out
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"strings"
 
 	"github.com/meshpol/meshpol/pkg/kube"
 	"github.com/meshpol/meshpol/pkg/policy"
@@ -26,13 +26,33 @@ const (
 	exitPaused     = 10
 )
 
-const exitCodesHelp = `Exit codes:
-  0  succeeded                          6  timeout, inconclusive, or nothing to judge by
-  1  internal error, or no cluster      7  locked by another rollout
-  2  usage                              8  approval missing
-  3  validation failed                  9  could not be taken back: needs a person
-  4  rolled back on a breach           10  paused
-  5  aborted by a person or a signal`
+// exitChanges is the one exception: what plan --exit-code returns where something would be written, as diff does.
+const exitChanges = 1
+
+// exitMeanings say what the codes mean, in their order.
+func exitMeanings() []string {
+	return []string{
+		exitOK: "succeeded", exitInternal: "internal error, or no answer from the cluster", exitUsage: "wrong usage",
+		exitInvalid: "validation failed, or the cluster refuses it", exitRolledBack: "rolled back: the policy did harm",
+		exitAborted: "aborted by a person or a signal", exitTimeout: "timeout, no verdict, or nothing to judge by",
+		exitLocked: "locked by another rollout", exitApproval: "approval missing",
+		exitFailed: "could not be taken back: needs a person", exitPaused: "paused",
+	}
+}
+
+// exitHelp is the part of a help text that says how a command may end.
+func exitHelp(codes ...int) string {
+	lines := []string{"Exit codes:"}
+	for _, c := range codes {
+		lines = append(lines, fmt.Sprintf("  %2d  %s", c, exitMeanings()[c]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// allExits are the exit codes of a command that runs a rollout.
+func allExits() string {
+	return exitHelp(exitOK, exitInternal, exitUsage, exitInvalid, exitRolledBack, exitAborted, exitTimeout, exitLocked, exitApproval, exitFailed, exitPaused)
+}
 
 // codeError is an error with its exit code.
 type codeError struct {
@@ -127,24 +147,4 @@ func hints(err error) []string {
 		return []string{"the cluster or Prometheus did not answer in time; look at it with: meshpol status"}
 	}
 	return nil
-}
-
-// version is set by the linker in releases.
-var version = ""
-
-func versionText() string {
-	if version != "" {
-		return "meshpol " + version
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "meshpol (unknown build)"
-	}
-	revision := ""
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			revision = " " + s.Value[:min(len(s.Value), 12)]
-		}
-	}
-	return "meshpol " + info.Main.Version + revision + " " + info.GoVersion
 }

@@ -30,7 +30,7 @@ func (p *planner) locked(ctx context.Context, findings []printer.FindingView) er
 		case err != nil:
 			return err
 		case state.Phase.Ended():
-		case lock.Holder != "" && time.Now().Before(lock.Renewed.Add(lock.TTL)):
+		case alive(lock, time.Now()):
 			return &rollout.LockedError{What: t.String(), Holder: lock.Holder, Renewed: lock.Renewed, Next: lockedNext(state)}
 		default:
 			return &rollout.UnfinishedError{State: state}

@@ -23,17 +23,19 @@ type planner struct {
 	session *session
 }
 
-// newPlanner picks the Rollout that governs the set: the only one in it, or a preset.
+// newPlanner picks the Rollout that governs the set: the only one in it, or a preset. A strategy that a flag names takes
+// the place of the Rollout's; everything else of it holds.
 func newPlanner(set policy.Set, f rolloutFlags, s *session) (*planner, error) {
 	p := &planner{set: set, flags: f, session: s}
 	switch {
 	case len(set.Rollouts) > 1:
 		return nil, usage("the files hold %d Rollouts (%s); one run follows one: give their files one by one", len(set.Rollouts), rolloutNames(set))
-	case len(set.Rollouts) == 1 && f.strategy == "":
+	case len(set.Rollouts) == 1:
 		p.doc = *set.Rollouts[0].Object
 	default:
-		p.doc = preset(cmp.Or(f.strategy, "canary"))
+		p.doc = preset("canary")
 	}
+	p.doc.Spec.Strategy = chosen(p.doc.Spec.Strategy, f.strategy)
 	selected, err := selectPolicies(set, p.doc.Spec.Policies)
 	if err != nil {
 		return nil, err
@@ -54,15 +56,23 @@ func rolloutNames(set policy.Set) string {
 	return strings.Join(names, ", ")
 }
 
-func preset(name string) v1alpha1.Rollout {
+func preset(strategy string) v1alpha1.Rollout {
 	r := v1alpha1.Rollout{}
 	r.APIVersion, r.Kind = v1alpha1.APIVersion, "Rollout"
-	if name == "direct" {
-		r.Spec.Strategy.Direct = &v1alpha1.Direct{}
-	} else {
-		r.Spec.Strategy.Canary = &v1alpha1.Canary{}
-	}
+	r.Spec.Strategy = chosen(v1alpha1.Strategy{}, strategy)
 	return r
+}
+
+// chosen is the strategy that a flag names, unless the Rollout says more about the same one.
+func chosen(doc v1alpha1.Strategy, flag string) v1alpha1.Strategy {
+	switch {
+	case flag == "", slices.Contains(doc.Names(), flag):
+		return doc
+	case flag == "direct":
+		return v1alpha1.Strategy{Direct: &v1alpha1.Direct{}}
+	default:
+		return v1alpha1.Strategy{Canary: &v1alpha1.Canary{}}
+	}
 }
 
 func selectPolicies(set policy.Set, refs []v1alpha1.PolicyRef) ([]policy.Policy, error) {
@@ -83,12 +93,26 @@ func selectPolicies(set policy.Set, refs []v1alpha1.PolicyRef) ([]policy.Policy,
 }
 
 // targets are the targets of the selected policies, sorted.
-func (p *planner) targets() []policy.Target {
+func (p *planner) targets() []policy.Target { return targetsOf(p.set) }
+
+// targetsOf are the targets of a set, sorted.
+func targetsOf(set policy.Set) []policy.Target {
 	var out []policy.Target
-	for _, c := range p.set.Changes() {
+	for _, c := range set.Changes() {
 		out = append(out, c.Target)
 	}
 	return out
+}
+
+// dated is the plan of a run that starts now. One without steps has nothing to do and bears no rev.
+func (p *planner) dated(c policy.Change) (*rollout.Plan, time.Time, error) {
+	started := time.Now()
+	draft, err := p.plan(c, "")
+	if err != nil || len(draft.Steps) == 0 {
+		return draft, started, err
+	}
+	plan, err := p.plan(c, rollout.RevOf(draft.Digest, started))
+	return plan, started, err
 }
 
 // plan makes the plan of one target; rev is empty for a plan that is only looked at.

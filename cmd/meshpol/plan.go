@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -14,9 +15,6 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
-// exitChanges is what plan --exit-code returns where something would be written, as diff does.
-const exitChanges = 1
-
 func newPlanCmd(a *app) *cobra.Command {
 	var files fileFlags
 	var flags rolloutFlags
@@ -25,13 +23,18 @@ func newPlanCmd(a *app) *cobra.Command {
 		Use: "plan -f FILE", Aliases: []string{"diff"}, GroupID: "files", Args: asUsage(cobra.NoArgs),
 		Short: "Show what a rollout would write, step by step",
 		Long: `Show what a rollout would write, step by step, as a diff against the live objects, with the plan's digest.
-Nothing is written. -o yaml gives the whole objects of every step.`,
+Nothing is written. -o yaml gives the whole objects of every step. A target whose live objects say already what the
+policies say is unchanged.
+
+` + exitHelp(exitOK, exitInternal, exitUsage, exitInvalid, exitAborted, exitLocked) + `
+With --exit-code, 1 also says that something would be written, as with diff; an error is told from it by what is on
+standard error.`,
 		Example: `  meshpol plan -f timeout.yaml                      # the default canary
   meshpol plan -f policies/ -R --strategy direct     # everything at once
   meshpol plan -f timeout.yaml --steps 1,10,50 -o yaml
   meshpol plan -f timeout.yaml --exit-code           # 1 where something would change`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := a.readContext(cmd.Context())
+			ctx, cancel := a.untilSignal(cmd.Context())
 			defer cancel()
 			return a.plan(ctx, files, flags, exit)
 		},
@@ -72,6 +75,10 @@ func (a *app) prepare(ctx context.Context, files fileFlags, flags rolloutFlags) 
 		return nil, err
 	}
 	set, err := a.load(files)
+	var invalid policy.Errors
+	if errors.As(err, &invalid) {
+		return nil, a.refuse(0, loadFindings(invalid))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +93,7 @@ func (a *app) prepare(ctx context.Context, files fileFlags, flags rolloutFlags) 
 	if err := s.gather(ctx, p.targets()); err != nil {
 		return nil, err
 	}
-	return p, a.mustBeValid(ctx, p)
+	return p, a.mustBeValid(ctx, p, allFindings)
 }
 
 // planView shows a plan and counts its writes.
@@ -126,13 +133,4 @@ func holdText(s rollout.PlannedStep) string {
 		text += " per half"
 	}
 	return text
-}
-
-// targetsOf are the targets of a set, sorted.
-func targetsOf(set policy.Set) []policy.Target {
-	var out []policy.Target
-	for _, c := range set.Changes() {
-		out = append(out, c.Target)
-	}
-	return out
 }

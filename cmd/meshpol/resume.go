@@ -2,160 +2,111 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshpol/meshpol/pkg/kube"
 	"github.com/meshpol/meshpol/pkg/policy"
-	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
+// resumeFlags are the choices of rollout resume.
+type resumeFlags struct {
+	pick     pick
+	takeOver string
+	run      rolloutFlags
+}
+
 func newResumeCmd(a *app) *cobra.Command {
-	var flags rolloutFlags
-	var takeOver string
+	f := resumeFlags{run: rolloutFlags{propagation: time.Minute}} // the record has the real one
 	cmd := &cobra.Command{
-		Use: "resume NAME", Args: asUsage(cobra.ExactArgs(1)),
-		Short: "Go on with a rollout whose runner is gone, from any machine",
+		Use: "resume NAME", Args: asUsage(cobra.ExactArgs(1)), ValidArgsFunction: a.completeRollouts(unended),
+		Short: "Go on with a rollout that is paused or whose runner is gone, from any machine",
+		Long: `Go on with a rollout that is paused or whose runner is gone. Everything that is needed comes from the cluster: no
+file, no particular machine. One that was being taken back is taken back. A runner that is alive and paused is asked to
+go on.
+
+` + allExits(),
 		Example: `  meshpol rollout resume cart-timeout -n shop
   meshpol rollout resume cart-timeout -n shop --take-over "the CI runner hangs"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.resume(cmd.Context(), args[0], takeOver, flags)
+			return a.concluding(func() error { return a.resume(cmd.Context(), f.pick.of(args), f) })
 		},
 	}
-	cmd.Flags().StringVar(&takeOver, "take-over", "", "take the Lease from a live runner, for this recorded reason")
-	cmd.Flags().StringVar(&flags.onSignal, "on-signal", "", "what Ctrl-C does: rollback or pause (default: pause on a terminal, else rollback)")
+	cmd.Flags().StringVar(&f.takeOver, "take-over", "", "take the Lease from a live runner, for this recorded reason")
+	f.pick.add(cmd)
+	f.run.addOnSignal(cmd)
+	f.run.completeChoices(cmd)
 	return cmd
 }
 
-func newAbortCmd(a *app) *cobra.Command {
-	var wait time.Duration
-	cmd := &cobra.Command{
-		Use: "abort NAME", Args: asUsage(cobra.ExactArgs(1)),
-		Short:   "Take a running rollout back: its runner does it, or this command where the runner is gone",
-		Example: `  meshpol rollout abort cart-timeout -n shop`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.rollback(cmd.Context(), args[0], rollbackFlags{wait: wait, unfinishedOnly: true})
-		},
+func (a *app) resume(ctx context.Context, p pick, flags resumeFlags) error {
+	if err := flags.run.check(); err != nil {
+		return err
 	}
-	cmd.Flags().DurationVar(&wait, "timeout", 2*time.Minute, "how long to wait for the runner")
-	return cmd
-}
-
-// found is a rollout of the cluster with its record.
-type found struct {
-	rollout.StoredState
-	record rollout.Record
-	change policy.Change
-}
-
-// find looks a rollout up by name in the session's namespace.
-func (s *session) find(ctx context.Context, name string) (found, error) {
-	all, err := s.store().List(ctx, s.namespace)
-	if err != nil {
-		return found{}, err
-	}
-	var names []string
-	for _, st := range all {
-		names = append(names, st.State.Name)
-		if st.State.Name == name {
-			return s.withRecord(ctx, st)
-		}
-	}
-	if len(names) == 0 {
-		return found{}, usage("no rollout %q in namespace %s: there is none at all; another namespace? (-n)", name, s.namespace)
-	}
-	return found{}, usage("no rollout %q in namespace %s; there are: %s", name, s.namespace, strings.Join(names, ", "))
-}
-
-func (s *session) withRecord(ctx context.Context, st rollout.StoredState) (found, error) {
-	records, err := kube.NewArchive(s.cluster).Records(ctx, st.State.Target)
-	if err != nil {
-		return found{}, err
-	}
-	for _, r := range records {
-		if r.Revision == st.State.Revision {
-			set, err := documentSet(r)
-			if err != nil {
-				return found{}, err
-			}
-			return found{StoredState: st, record: r, change: policy.Change{Target: st.State.Target, Policies: set.Policies, Rev: r.Rev}}, nil
-		}
-	}
-	return found{}, fmt.Errorf("looking up rollout %s: its record (revision %d) is gone; bring the objects back by hand, kubectl get vs,dr -n %s shows their marks", st.State.Name, st.State.Revision, st.State.Target.Namespace)
-}
-
-// documentSet decodes a record's documents by the same strict rules as files.
-func documentSet(r rollout.Record) (policy.Set, error) {
-	var docs []string
-	for _, d := range r.Documents {
-		b, err := json.Marshal(d)
-		if err != nil {
-			return policy.Set{}, fmt.Errorf("decoding the record of rollout %s: %w", r.Name, err)
-		}
-		docs = append(docs, string(b))
-	}
-	set, err := policy.Load(policy.LoadOptions{Paths: []string{"-"}, Stdin: strings.NewReader(strings.Join(docs, "\n---\n"))})
-	if err != nil {
-		return policy.Set{}, fmt.Errorf("decoding the record of rollout %s: %w", r.Name, err)
-	}
-	return set, nil
-}
-
-func (a *app) resume(ctx context.Context, name, takeOver string, flags rolloutFlags) error {
+	ready, cancel := a.untilSignal(ctx)
+	defer cancel()
 	s, err := a.connect()
 	if err != nil {
 		return err
 	}
-	f, err := s.find(ctx, name)
+	st, err := s.find(ready, p)
+	switch {
+	case err != nil:
+		return err
+	case st.State.Phase.Ended():
+		return usage("rollout %s has ended (%s): there is nothing to resume", p.name, st.State.Phase)
+	case st.State.Phase == rollout.Paused && alive(st.Lock, time.Now()) && flags.takeOver == "":
+		return a.leaveRequest(ready, s, st, rollout.RequestResume)
+	}
+	return a.goOn(ctx, ready, s, st, flags)
+}
+
+// goOn makes the plan again from the record and goes on with our own hands. ready ends with the first signal, ctx does
+// not.
+func (a *app) goOn(ctx, ready context.Context, s *session, st rollout.StoredState, flags resumeFlags) error {
+	f, plan, err := s.rebuild(ready, st)
 	if err != nil {
 		return err
 	}
-	if f.State.Phase.Ended() {
-		return usage("rollout %s has ended (%s): there is nothing to resume", name, f.State.Phase)
-	}
-	if err := s.gather(ctx, []policy.Target{f.State.Target}); err != nil {
-		return err
-	}
-	plan, past, err := rollout.Rebuild(s.mesh, f.record, s.snapshot, f.change)
-	if err != nil {
-		return err
-	}
-	s.snapshot = past
-	if err := s.mayRun(ctx, plan); err != nil {
-		return err
-	}
-	flags.noAnalysis = f.record.Settings.NoAnalysis
-	run, err := a.newRunner(ctx, s, flags)
+	flags.run.noAnalysis = f.record.Settings.NoAnalysis
+	run, err := a.newRunner(ready, s, flags.run, 1)
 	if err != nil {
 		return err
 	}
 	defer run.close()
-	state, err := s.store().Acquire(ctx, f.State.Target, run.holder, takeOver)
+	x, err := run.executor(f.doc, plan)
 	if err != nil {
 		return err
+	}
+	state, err := s.own(ready, st.State, flags.takeOver)
+	if err != nil {
+		return err
+	}
+	if state.Phase.Ended() {
+		s.letGo(ctx, state)
+		return usage("rollout %s has ended meanwhile (%s): there is nothing to resume", state.Name, state.Phase)
 	}
 	if state.Phase == rollout.Paused {
 		state.Request = rollout.RequestResume
 	}
-	x, err := run.executor(&planner{doc: rolloutDoc(f.record)}, plan)
-	if err != nil {
-		s.letGo(ctx, f.State)
-		return err
-	}
-	result, err := x.Run(ctx, plan, state)
-	return s.finish(ctx, result, err)
+	return run.run(ctx, x, plan, state)
 }
 
-// rolloutDoc is the Rollout of a record.
-func rolloutDoc(r rollout.Record) v1alpha1.Rollout {
-	set, err := documentSet(r)
-	if err != nil || len(set.Rollouts) == 0 {
-		return v1alpha1.Rollout{}
+// rebuild makes the plan of an unfinished rollout again.
+func (s *session) rebuild(ctx context.Context, st rollout.StoredState) (found, *rollout.Plan, error) {
+	f, err := s.withRecord(ctx, st)
+	if err != nil {
+		return f, nil, err
 	}
-	return *set.Rollouts[0].Object
+	if err := s.gather(ctx, []policy.Target{st.State.Target}); err != nil {
+		return f, nil, err
+	}
+	plan, past, err := rollout.Rebuild(s.mesh, f.record, s.snapshot, f.change)
+	if err != nil {
+		return f, nil, fmt.Errorf("going on with rollout %s: %w", st.State.Name, err)
+	}
+	s.snapshot = past
+	return f, plan, s.mayRun(ctx, plan)
 }

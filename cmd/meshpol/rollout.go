@@ -1,16 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshpol/meshpol/pkg/kube"
-	"github.com/meshpol/meshpol/pkg/metrics"
-	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
@@ -25,15 +19,20 @@ under the new policy grows from step to step, each proved on every proxy and jud
 seconds; the bake holds 5 % back; the fold leaves what a careful person would have written by hand. A policy that does
 harm is taken back within seconds.
 
-` + exitCodesHelp,
+Policies of one target move as one. Several targets are rolled out one after the other; the first that does not succeed
+ends the command, and the others are not started.
+
+` + allExits(),
 		Example: `  meshpol rollout -f timeout.yaml                        # 1, 5, 25, 50 %, bake, fold
   meshpol rollout -f timeout.yaml --steps 1,10,50 --bake 2m
   meshpol rollout -f breaker.yaml --by instance           # one client pod first
+  meshpol rollout -f timeout.yaml --dry-run=server        # rehearse every write, write nothing
   meshpol rollout -f rollout.yaml -f policies/ -o jsonl   # a Rollout document; events as JSON lines`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.rollout(cmd.Context(), files, flags) },
 	}
 	files.add(cmd)
 	flags.add(cmd, "")
+	flags.addDryRun(cmd)
 	cmd.AddCommand(newResumeCmd(a), newAbortCmd(a), newAskCmd(a, rollout.RequestPause), newAskCmd(a, rollout.RequestPromote))
 	return cmd
 }
@@ -47,134 +46,65 @@ func newApplyCmd(a *app) *cobra.Command {
 		Long: `Bring policies into force at once. Every write is rehearsed, proved on every proxy, and judged before and after;
 a policy that does gross harm is taken back. Without a metrics source it exits with 6 unless --no-analysis is given.
 
-` + exitCodesHelp,
+` + allExits(),
 		Example: `  meshpol apply -f timeout.yaml
+  meshpol apply -f timeout.yaml --dry-run=server   # rehearse every write, write nothing
   meshpol apply -f timeout.yaml --no-analysis`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.rollout(cmd.Context(), files, flags) },
 	}
 	files.add(cmd)
 	flags.add(cmd, "direct")
+	flags.addDryRun(cmd)
 	return cmd
 }
 
-// rollout runs the plans of all targets, one after the other; the first that does not succeed ends it.
+// rollout runs, or rehearses, the plans of all targets.
 func (a *app) rollout(ctx context.Context, files fileFlags, flags rolloutFlags) error {
-	p, err := a.prepare(ctx, files, flags)
-	if err != nil {
-		return err
-	}
-	run, err := a.newRunner(ctx, p.session, flags)
-	if err != nil {
-		return err
-	}
-	defer run.close()
+	return a.concluding(func() error {
+		ready, cancel := a.untilSignal(ctx)
+		defer cancel()
+		p, err := a.prepare(ready, files, flags)
+		if err != nil {
+			return err
+		}
+		run, err := a.newRunner(ready, p.session, flags, len(p.set.Changes()))
+		if err != nil {
+			return err
+		}
+		defer run.close()
+		if flags.dryRun == dryRunServer {
+			return run.rehearse(ready, p)
+		}
+		return run.startAll(ctx, p)
+	})
+}
+
+// startAll runs one target after the other; the first that does not succeed ends it. The rollout before may have
+// changed what the next one is planned from, so that is read again.
+func (r *runner) startAll(ctx context.Context, p *planner) error {
 	changes := p.set.Changes()
 	for i, c := range changes {
-		if err := run.start(ctx, p, c); err != nil {
-			if left := len(changes) - i - 1; left > 0 {
-				err = fmt.Errorf("%w (%d more targets were not started)", err, left)
-			}
+		err := r.again(ctx, p, i)
+		if err == nil {
+			err = r.start(ctx, p, c)
+		}
+		if err != nil {
+			r.session.app.notStarted(p, changes[i+1:])
 			return err
 		}
 	}
 	return nil
 }
 
-// runner holds what the runs of one command share.
-type runner struct {
-	session *session
-	flags   rolloutFlags
-	prover  *kube.Prover
-	meter   metrics.Provider
-	scrape  time.Duration
-	sink    rollout.Sink
-	holder  string
-}
-
-// newRunner opens metrics source and prover, before anything is written.
-func (a *app) newRunner(ctx context.Context, s *session, flags rolloutFlags) (*runner, error) {
-	r := &runner{session: s, flags: flags, sink: a.progress().Events()}
-	var err error
-	if r.holder, err = s.holder(ctx); err != nil {
-		return nil, err
-	}
-	if !flags.noAnalysis {
-		if err := r.openMeter(ctx); err != nil {
-			return nil, err
-		}
-	}
-	r.prover = kube.NewProver(s.cluster)
-	r.prover.Expect(s.snapshot.Pods)
-	return r, nil
-}
-
-func (r *runner) openMeter(ctx context.Context) error {
-	meter, err := r.session.meter(ctx)
-	if err != nil {
-		return &codeError{code: exitTimeout, err: fmt.Errorf("nothing to judge by: %w; name a source with --prometheus, or go without with --no-analysis", err)}
-	}
-	r.meter, r.scrape = meter, meter.scrape
-	return nil
-}
-
-func (r *runner) close() {
-	if r.prover != nil {
-		r.prover.Close()
-	}
-}
-
-// start opens and runs the rollout of one target.
-func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
-	draft, err := p.plan(c, "")
-	if err != nil {
-		return err
-	}
-	if len(draft.Steps) == 0 {
-		r.sink.Emit(rollout.Warned{Head: rollout.Head{At: time.Now(), Rollout: draft.Name, Target: c.Target}, Text: "unchanged: the live objects already say so; nothing was written"})
+// again reads the cluster and validates once more, where a rollout has gone before.
+func (r *runner) again(ctx context.Context, p *planner, done int) error {
+	if done == 0 {
 		return nil
 	}
-	started := time.Now()
-	plan, err := p.plan(c, rollout.RevOf(draft.Digest, started))
-	if err != nil {
+	ctx, cancel := r.session.app.untilSignal(ctx)
+	defer cancel()
+	if err := r.session.gather(ctx, p.targets()); err != nil {
 		return err
 	}
-	if err := r.session.mayRun(ctx, plan); err != nil {
-		return beginError(err)
-	}
-	x, err := r.executor(p, plan)
-	if err != nil {
-		return err
-	}
-	state, err := x.Begin(ctx, plan, r.holder, started)
-	if err != nil {
-		return beginError(err)
-	}
-	result, err := x.Run(ctx, plan, state)
-	return r.session.finish(ctx, result, err)
-}
-
-func (r *runner) executor(p *planner, plan *rollout.Plan) (rollout.Executor, error) {
-	judge, err := metrics.NewFirstJudge(judgeConfig(p.doc.Spec.Analysis, plan, r.scrape))
-	if err != nil {
-		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
-	}
-	x := r.session.executor(r.meter, judge, r.sink, r.prover)
-	x.OnSignal = cmp.Or(r.flags.onSignal, defaultOnSignal(x.Attended))
-	return x, nil
-}
-
-func defaultOnSignal(attended bool) string {
-	if attended {
-		return rollout.OnSignalPause
-	}
-	return "rollback"
-}
-
-// beginError says of a rollout that could not begin that nothing was written. Where another one holds the lock, that is
-// not ours to say.
-func beginError(err error) error {
-	if exitCode(err) == exitLocked {
-		return err
-	}
-	return fmt.Errorf("%w; nothing was written", err)
+	return r.session.app.mustBeValid(ctx, p, onlyErrors)
 }

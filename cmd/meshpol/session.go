@@ -2,20 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
-	"time"
-
-	"k8s.io/client-go/rest"
+	"sync"
 
 	"github.com/meshpol/meshpol/pkg/kube"
 	"github.com/meshpol/meshpol/pkg/mesh"
 	"github.com/meshpol/meshpol/pkg/mesh/istio"
-	"github.com/meshpol/meshpol/pkg/metrics"
-	"github.com/meshpol/meshpol/pkg/metrics/prometheus"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
@@ -33,60 +27,6 @@ type session struct {
 	leases    *kube.LeaseStore
 }
 
-// connect prepares the cluster's client; nothing is read yet.
-func (a *app) connect() (*session, error) {
-	config, err := a.restConfig()
-	if err != nil {
-		return nil, err
-	}
-	name := *a.kube.Context
-	if raw, err := a.kube.ToRawKubeConfigLoader().RawConfig(); err == nil && name == "" {
-		name = raw.CurrentContext
-	}
-	c, err := kube.New(config, kube.Options{Name: name, QPS: a.qps, Burst: a.burst, Version: version})
-	if err != nil {
-		return nil, err
-	}
-	ns, err := a.namespace()
-	if err != nil {
-		return nil, err
-	}
-	return &session{app: a, cluster: c, namespace: ns}, nil
-}
-
-func (a *app) restConfig() (*rest.Config, error) {
-	if err := a.someCluster(); err != nil {
-		return nil, err
-	}
-	config, err := a.kube.ToRESTConfig()
-	if err != nil {
-		return nil, kube.ExplainConfig(err)
-	}
-	return config, nil
-}
-
-// someCluster refuses to fall back on an unnamed cluster of this machine, as kubectl does.
-func (a *app) someCluster() error {
-	raw, err := a.kube.ToRawKubeConfigLoader().RawConfig()
-	if err != nil {
-		return kube.ExplainConfig(err)
-	}
-	_, inCluster := a.env("KUBERNETES_SERVICE_HOST")
-	if len(raw.Clusters) == 0 && *a.kube.APIServer == "" && !inCluster {
-		return &kube.ConfigError{Err: errors.New("there is none"), Next: "name one with --kubeconfig or KUBECONFIG, or log in to the cluster"}
-	}
-	return nil
-}
-
-// namespace is the one of -n, of the context, or default.
-func (a *app) namespace() (string, error) {
-	ns, _, err := a.kube.ToRawKubeConfigLoader().Namespace()
-	if err != nil {
-		return "", kube.ExplainConfig(err)
-	}
-	return ns, nil
-}
-
 // gather reads what the targets need to know of the cluster, and finds the mesh.
 func (s *session) gather(ctx context.Context, targets []policy.Target) error {
 	snapshot, err := s.cluster.Gather(ctx, targets)
@@ -99,70 +39,30 @@ func (s *session) gather(ctx context.Context, targets []policy.Target) error {
 			return nil
 		}
 	}
+	if name := snapshot.Mesh.Name; name != "" {
+		return &codeError{code: exitInvalid, err: fmt.Errorf("the mesh of the cluster %s is %s: its policies come in a later release, Istio's can be rolled out now", s.cluster.Server(), name)}
+	}
 	return &kube.NoMeshError{Server: s.cluster.Server()}
 }
 
-// source is a metrics source with the time between two of its samples.
-type source struct {
-	*prometheus.Provider
-	scrape time.Duration
-}
-
-// meter opens the metrics source: the given address, or what is found in the cluster. One that scrapes no proxy is an
-// error, since nothing could be judged by it.
-func (s *session) meter(ctx context.Context) (source, error) {
-	p := s.app.prometheus
-	headers, err := headerMap(p.headers)
-	if err != nil {
-		return source{}, err
-	}
-	opts := prometheus.Options{URL: p.url, BearerTokenFile: p.tokenFile, CAFile: p.caFile, InsecureSkipVerify: p.insecure, Headers: headers}
-	if p.url == "" {
-		if opts.URL, opts.Transport, err = s.findPrometheus(ctx); err != nil {
-			return source{}, err
-		}
-	}
-	provider, err := prometheus.New(opts)
-	if err != nil {
-		return source{}, err
-	}
-	d, err := provider.Detect(ctx, time.Now(), prometheus.AnyEnvoy)
-	if err != nil {
-		return source{}, err
-	}
-	if d.Pods == 0 {
-		return source{}, fmt.Errorf("Prometheus at %s has no statistics of any Envoy: it must scrape port 15090 of the sidecars", opts.URL)
-	}
-	return source{Provider: provider, scrape: d.Scrape}, nil
-}
-
-// findPrometheus looks for Prometheus in the cluster; the address only names it, the API server is what is reached.
-func (s *session) findPrometheus(ctx context.Context) (string, http.RoundTripper, error) {
-	found, err := s.cluster.FindPrometheus(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	transport, err := s.cluster.ServiceProxyTransport(found)
-	return "http://" + found.Name + "." + found.Namespace, transport, err
-}
-
 // executor wires the ports for one target.
-func (s *session) executor(meter metrics.Provider, judge metrics.Judge, sink rollout.Sink, prover rollout.Prover) rollout.Executor {
-	x := rollout.Executor{
+func (s *session) executor(sink rollout.Sink, prover rollout.Prover) rollout.Executor {
+	return rollout.Executor{
 		Objects: s.cluster, Pods: s.cluster, Prover: prover, Store: s.store(), Archive: kube.NewArchive(s.cluster),
-		Judge: judge, Mesh: s.mesh, Sink: sink, Snapshot: s.snapshot, Attended: s.app.inTTY && s.app.errTTY,
-		OnSignal: "rollback", Interrupt: s.app.interrupt, Requests: s.cluster.Requests,
+		Mesh: s.mesh, Sink: sink, Snapshot: s.snapshot, Attended: s.app.inTTY && s.app.errTTY,
+		OnSignal: onSignalRollback, Interrupt: s.app.interrupt, Requests: s.cluster.Requests,
 	}
-	if meter != nil {
-		x.Meter = meter
-	}
-	return x
 }
 
 // store is one for the whole session: it remembers the resourceVersion of the Lease it holds.
 func (s *session) store() *kube.LeaseStore {
 	if s.leases == nil {
 		s.leases = kube.NewLeaseStore(s.cluster)
+		s.leases.Waiting = func(t policy.Target, l rollout.Lock) {
+			if s.app != nil {
+				s.app.say("%s is locked by %s; watching up to %s for a sign of life", t, l.Holder, l.TTL)
+			}
+		}
 	}
 	return s.leases
 }
@@ -177,7 +77,7 @@ func (s *session) holder(ctx context.Context) (string, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	return fmt.Sprintf("%s@%s/%d", user, host, os.Getpid()), nil
+	return kube.Holder(user, host, os.Getpid()), nil
 }
 
 // hostOf is the host whose routes a target's policies change.
@@ -186,4 +86,21 @@ func hostOf(t policy.Target) string {
 		return strings.Join([]string{t.Name, t.Namespace, "svc.cluster.local"}, ".")
 	}
 	return t.Name
+}
+
+// once hands on each text one time: the API server repeats its warnings with every write.
+type once struct {
+	mu   sync.Mutex
+	seen map[string]bool
+	to   func(string)
+}
+
+func (o *once) say(text string) {
+	o.mu.Lock()
+	known := o.seen[text]
+	o.seen[text] = true
+	o.mu.Unlock()
+	if !known {
+		o.to(text)
+	}
 }

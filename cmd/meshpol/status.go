@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,47 +11,86 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
+// statusFlags are the choices of status.
+type statusFlags struct {
+	all, watch bool
+	timeout    time.Duration
+	pick       pick
+}
+
 func newStatusCmd(a *app) *cobra.Command {
-	var all, watch bool
-	var timeout time.Duration
+	var f statusFlags
 	cmd := &cobra.Command{
-		Use: "status [NAME]", GroupID: "run", Args: asUsage(cobra.MaximumNArgs(1)),
+		Use: "status [NAME]", GroupID: "run", Args: asUsage(cobra.MaximumNArgs(1)), ValidArgsFunction: a.completeRollouts(anyPhase),
 		Short: "Show rollouts: where they are, what is in force, who runs them, what to do next",
 		Long: `Show the rollouts of a namespace, or one with everything about it. It only reads. An expired rollout that nobody
-runs is shouted about, with the command that ends it.`,
+runs is shouted about, with the command that ends it.
+
+With --watch it shows one rollout again whenever something changes (with -o json and -o yaml once, at the end), and ends
+when the rollout has ended or is paused with nobody at it, with the rollout's own exit code.
+
+` + allExits(),
 		Example: `  meshpol status -n shop
   meshpol status cart-timeout -n shop
   meshpol status cart-timeout -n shop --watch --timeout 30m   # until it has ended
   meshpol status -A -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := a.readContext(cmd.Context())
-			defer cancel()
-			s, err := a.connect()
-			if err != nil {
+			if err := f.check(args); err != nil {
 				return err
 			}
-			if all {
-				s.namespace = ""
-			}
-			if len(args) == 0 {
-				return a.statusList(ctx, s)
-			}
-			if watch {
-				return a.watch(ctx, s, args[0], timeout)
-			}
-			_, err = a.statusOne(ctx, s, args[0])
-			return err
+			ctx, cancel := a.untilSignal(cmd.Context())
+			defer cancel()
+			return a.status(ctx, args, f)
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "the rollouts of all namespaces")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "follow one rollout until it has ended; exits like the rollout itself")
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --watch: how long to wait (default: for ever)")
+	cmd.Flags().BoolVarP(&f.all, "all-namespaces", "A", false, "the rollouts of all namespaces")
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "follow one rollout until it has ended; exits like the rollout itself")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "with --watch: how long to wait (default: for ever)")
+	f.pick.add(cmd)
 	return cmd
+}
+
+func (f statusFlags) check(args []string) error {
+	switch {
+	case len(args) == 0 && (f.watch || f.pick.target != ""):
+		return usage("--watch and --target are for one rollout: meshpol status NAME --watch")
+	case !f.watch && f.timeout != 0:
+		return usage("--timeout bounds a wait: it goes with --watch")
+	case f.timeout < 0:
+		return usage("--timeout %s: a time cannot be negative", f.timeout)
+	}
+	return nil
+}
+
+func (a *app) status(ctx context.Context, args []string, f statusFlags) error {
+	s, err := a.connect()
+	if err != nil {
+		return err
+	}
+	if f.all {
+		s.namespace = ""
+	}
+	if len(args) == 0 {
+		return a.statusList(ctx, s)
+	}
+	st, err := s.find(ctx, f.pick.of(args))
+	if err != nil {
+		return err
+	}
+	if f.watch {
+		w := watcher{app: a, session: s, of: st}
+		return w.watch(ctx, f.timeout)
+	}
+	return a.answers().Status(s.view(ctx, st), time.Now())
 }
 
 func (a *app) statusList(ctx context.Context, s *session) error {
 	stored, err := s.store().List(ctx, s.namespace)
 	if err != nil {
+		return err
+	}
+	if len(stored) == 0 && a.format() == printer.Text {
+		_, err := fmt.Fprintln(a.out, noRollouts(s))
 		return err
 	}
 	var views []printer.StatusView
@@ -60,54 +100,22 @@ func (a *app) statusList(ctx context.Context, s *session) error {
 	return a.answers().StatusList(views, time.Now())
 }
 
-func (a *app) statusOne(ctx context.Context, s *session, name string) (rollout.StoredState, error) {
-	f, err := s.find(ctx, name)
-	if err != nil {
-		return rollout.StoredState{}, err
+func noRollouts(s *session) string {
+	if s.namespace == "" {
+		return "no rollouts in any namespace"
 	}
-	return f.StoredState, a.answers().Status(s.view(ctx, f.StoredState), time.Now())
+	return fmt.Sprintf("no rollouts in namespace %s; -A looks into all namespaces, -n NAMESPACE into another one", s.namespace)
 }
 
-// view adds what only the record knows: how much is in force at the step.
+// view adds what only the record knows: how much is in force at the step. Who may not read records, or whose record is
+// gone, sees everything else.
 func (s *session) view(ctx context.Context, st rollout.StoredState) printer.StatusView {
 	v := printer.StatusView{StoredState: st}
-	f, err := s.withRecord(ctx, st)
-	if err == nil && st.State.Step < len(f.record.Steps) && !st.State.Phase.Ended() {
+	if st.State.Phase.Ended() {
+		return v
+	}
+	if f, err := s.withRecord(ctx, st); err == nil && st.State.Step < len(f.record.Steps) {
 		v.Exposed = f.record.Steps[st.State.Step].Exposure.String()
 	}
 	return v
-}
-
-// watch prints the status whenever it changes, until the rollout has ended.
-func (a *app) watch(ctx context.Context, s *session, name string, timeout time.Duration) error {
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
-	f, err := s.find(ctx, name)
-	if err != nil {
-		return err
-	}
-	var shown time.Time
-	for {
-		state, lock, err := s.store().Peek(ctx, f.State.Target)
-		if err != nil {
-			return err
-		}
-		if state.Updated.After(shown) {
-			shown = state.Updated
-			if err := a.answers().Status(s.view(ctx, rollout.StoredState{State: state, Lock: lock}), time.Now()); err != nil {
-				return err
-			}
-		}
-		if state.Phase.Ended() || state.Phase == rollout.Failed {
-			return resultError(rollout.Result{Phase: state.Phase, Cause: state.Cause, Reason: state.Reason})
-		}
-		select {
-		case <-ctx.Done():
-			return said(exitTimeout, "not ended yet: %s", state.Phase)
-		case <-time.After(time.Second):
-		}
-	}
 }

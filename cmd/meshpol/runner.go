@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meshpol/meshpol/internal/printer"
+	"github.com/meshpol/meshpol/pkg/kube"
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
+	"github.com/meshpol/meshpol/pkg/rollout"
+)
+
+// runner holds what the runs of one command share.
+type runner struct {
+	session *session
+	flags   rolloutFlags
+	prover  *kube.Prover
+	meter   metrics.Provider
+	scrape  time.Duration
+	sink    rollout.Sink
+	holder  string
+}
+
+// newRunner opens metrics source and prover, before anything is written.
+func (a *app) newRunner(ctx context.Context, s *session, flags rolloutFlags, targets int) (*runner, error) {
+	opts := a.progressOptions()
+	opts.Several = targets > 1
+	r := &runner{session: s, flags: flags, sink: printer.New(a.err, a.events(), opts).Events()}
+	var err error
+	if r.holder, err = s.holder(ctx); err != nil {
+		return nil, err
+	}
+	if !flags.noAnalysis {
+		if err := r.openMeter(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r.prover = kube.NewProver(s.cluster)
+	r.prover.Expect(s.snapshot.Pods)
+	return r, nil
+}
+
+func (r *runner) openMeter(ctx context.Context) error {
+	meter, err := r.session.meter(ctx)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		return &codeError{code: exitTimeout, err: fmt.Errorf("nothing to judge by: %w; name a source with --prometheus, or go without with --no-analysis", err)}
+	}
+	r.meter, r.scrape = meter, meter.scrape
+	return nil
+}
+
+func (r *runner) close() { r.prover.Close() }
+
+// start opens and runs the rollout of one target. Up to the first write a signal breaks it off; from then on the
+// executor answers to signals, so that the way back has its time.
+func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
+	ready, cancel := r.session.app.untilSignal(ctx)
+	defer cancel()
+	plan, started, err := p.dated(c)
+	if err != nil {
+		return err
+	}
+	if len(plan.Steps) == 0 {
+		r.session.app.unchanged(plan)
+		return nil
+	}
+	if err := r.session.mayRun(ready, plan); err != nil {
+		return beginError(err)
+	}
+	x, err := r.executor(p.doc, plan)
+	if err != nil {
+		return err
+	}
+	state, err := x.Begin(ready, plan, r.holder, started)
+	if err != nil {
+		return beginError(err)
+	}
+	return r.run(ctx, x, plan, state)
+}
+
+// run goes on from a state whose lock is ours.
+func (r *runner) run(ctx context.Context, x rollout.Executor, plan *rollout.Plan, state rollout.State) error {
+	result, err := x.Run(ctx, plan, state)
+	r.session.app.concluded(result)
+	return r.session.finish(ctx, result, err)
+}
+
+func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
+	judge, err := metrics.NewFirstJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape))
+	if err != nil {
+		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
+	}
+	x := r.session.executor(r.sink, r.prover)
+	x.Meter, x.Judge = r.meter, judge
+	x.OnSignal = cmp.Or(r.flags.onSignal, defaultOnSignal(x.Attended))
+	return x, nil
+}
+
+// onSignalRollback takes the rollout back when a signal comes.
+const onSignalRollback = "rollback"
+
+func defaultOnSignal(attended bool) string {
+	if attended {
+		return rollout.OnSignalPause
+	}
+	return onSignalRollback
+}
+
+// beginError says of a rollout that could not begin that nothing was written. Where another one holds the lock, that is
+// not ours to say.
+func beginError(err error) error {
+	err = plain(err)
+	if exitCode(err) == exitLocked {
+		return err
+	}
+	return fmt.Errorf("%w; nothing was written", err)
+}

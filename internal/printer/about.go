@@ -1,0 +1,52 @@
+package printer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// VersionDocument says which build of meshpol it is.
+type VersionDocument struct {
+	Version string `json:"version"`
+	// Revision is the commit it was built from, where that is known.
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Version writes which build it is.
+func (p *Printer) Version(v VersionDocument) error {
+	if p.format != Text {
+		return p.document(v)
+	}
+	parts := []string{"meshpol", v.Version}
+	if v.Revision != "" {
+		parts = append(parts, v.Revision[:min(len(v.Revision), 12)])
+	}
+	return p.write(strings.Join(append(parts, v.Go, v.Platform), " ") + "\n")
+}
+
+// ExplanationDocument says what a finding's code means.
+type ExplanationDocument struct {
+	Code     string `json:"code"`
+	Severity string `json:"severity,omitempty"`
+	Title    string `json:"title"`
+	// Why says why it matters and what to do.
+	Why string `json:"why,omitempty"`
+}
+
+// Explanation writes what a code means.
+func (p *Printer) Explanation(e ExplanationDocument) error {
+	if p.format != Text {
+		return p.document(e)
+	}
+	head := p.styles.paint(p.styles.strong, e.Code)
+	if e.Severity != "" {
+		head += " (" + e.Severity + ")"
+	}
+	text := fmt.Sprintf("%s: %s\n", head, e.Title)
+	if e.Why != "" {
+		text += "\n" + e.Why + "\n"
+	}
+	return p.write(text)
+}
