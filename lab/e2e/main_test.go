@@ -71,6 +71,9 @@ func runAll(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	if err := open.AwaitMetrics(ctx); err != nil {
+		return 1, err
+	}
 	the = suite{lab: open, name: name, ctx: ctx}
 	return m.Run(), nil
 }

@@ -39,6 +39,9 @@ func newDemo(ctx context.Context, name, meshpol string, rps float64) (*demo, err
 	if err != nil {
 		return nil, err
 	}
+	if err := lab.AwaitMetrics(ctx); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "meshpol-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("making a directory for the policies: %w", err)
