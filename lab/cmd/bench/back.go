@@ -32,7 +32,7 @@ func (b *bench) back(ctx context.Context, load *trial.Load) error {
 		return err
 	}
 	b.waysBack(runs, w)
-	return b.harm(ctx, load, began, runs, fmt.Sprintf("in %d rollouts that were taken back in the middle of a step", len(runs)))
+	return b.harm(ctx, load, "errors of clients, policies taken back", began, runs, fmt.Sprintf("in %d rollouts that were taken back in the middle of a step", len(runs)))
 }
 
 // interrupted is a rollout that gets a signal some time after its second step was proved.

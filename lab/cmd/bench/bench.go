@@ -109,6 +109,7 @@ func (b *bench) measure(ctx context.Context) error {
 			return fmt.Errorf("measuring %s: %w", p.name, err)
 		}
 	}
+	b.report.gather()
 	b.report.LoadAfter, b.report.Took = loadAverage(), time.Since(began).Seconds()
 	return b.lab.Clear(context.WithoutCancel(ctx))
 }

@@ -38,7 +38,7 @@ func (b *bench) good(ctx context.Context, load *trial.Load) error {
 		steps += len(r.Named("stepPassed"))
 		writes += len(r.Named("wrote"))
 	}
-	return b.harm(ctx, load, began, runs, fmt.Sprintf("in %d steps and %d writes of %d rollouts and rollbacks", steps, writes, len(runs)))
+	return b.harm(ctx, load, "errors of clients, policies going out", began, runs, fmt.Sprintf("in %d steps and %d writes of %d rollouts and rollbacks", steps, writes, len(runs)))
 }
 
 func (b *bench) goodRuns(ctx context.Context) ([]*trial.Run, error) {
@@ -70,7 +70,7 @@ func (b *bench) goodRuns(ctx context.Context) ([]*trial.Run, error) {
 }
 
 // harm counts what went wrong for the clients since a moment, by their own records and by their Envoys' logs.
-func (b *bench) harm(ctx context.Context, load *trial.Load, since time.Time, runs []*trial.Run, where string) error {
+func (b *bench) harm(ctx context.Context, load *trial.Load, group string, since time.Time, runs []*trial.Run, where string) error {
 	until := time.Now()
 	select {
 	case <-ctx.Done():
@@ -88,8 +88,8 @@ func (b *bench) harm(ctx context.Context, load *trial.Load, since time.Time, run
 	}
 	records := referee.Between(log.Records, in)
 	tally := referee.Count(records, referee.Bad)
-	const group = "errors of clients"
-	b.report.zero(group, "errors that clients saw", tally.Total, tally.Bad, where)
+	rate := float64(tally.Total) / until.Sub(since).Seconds()
+	b.report.zero(group, "errors that clients saw", tally.Total, tally.Bad, fmt.Sprintf("%s, %.0f requests/s", where, rate))
 	b.report.zero(group, "requests with an error or a flag in the Envoys' logs", len(calls), bad(calls), classes(calls))
 	b.explain(log, records, calls, runs)
 	b.strays(group, calls, runs)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -79,6 +80,22 @@ func (r *Report) broken() error {
 		return fmt.Errorf("not as it must be: %s", strings.Join(names, "; "))
 	}
 	return nil
+}
+
+// gather puts the rows of a group together, which parts may have added at different times.
+func (r *Report) gather() {
+	var out []Row
+	for _, first := range r.Rows {
+		if slices.ContainsFunc(out, func(have Row) bool { return have.Group == first.Group }) {
+			continue
+		}
+		for _, row := range r.Rows {
+			if row.Group == first.Group {
+				out = append(out, row)
+			}
+		}
+	}
+	r.Rows = out
 }
 
 func (r *Report) writeJSON(to io.Writer) error {
