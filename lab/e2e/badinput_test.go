@@ -33,10 +33,10 @@ func short(command string, args ...string) []string {
 		"--step-max", "6s", "--bake", "3s", "--fold-watch", "3s", "--tick", "1s", "--on-inconclusive", "promote"}, args...)
 }
 
-// timeout is the policy that most of these tests roll out.
+// timeout is the policy that most of these tests roll out: one that does no harm, also on a machine that is too busy.
 func (s *scene) timeout(service string) string {
 	s.Helper()
-	return s.file("Timeout", service+"-timeout", service, "  request: 2s\n")
+	return s.file("Timeout", service+"-timeout", service, "  request: 20s\n")
 }
 
 // begin starts meshpol and goes on; what is left of it at the end of the test is killed.

@@ -23,14 +23,14 @@ func TestKilledRunner(t *testing.T) {
 		return append([]string{"rollback", "cart-timeout", "-n", trial.Namespace}, more...)
 	}
 	takeOver := []string{"--take-over", "its machine has died"}
-	folded := handwritten("{" + toCart + `,"timeout":"2s"}`)
+	folded := handwritten("{" + toCart + `,"timeout":"20s"}`)
 	each(t, map[string]ending{
 		"in step 0 and taken back":            {judged("step 0"), rollback(takeOver...), ""},
 		"in step 0 and resumed":               {wrote("step 0"), resume(takeOver...), folded},
 		"at 10 % and resumed once it is free": {judged("10 %"), resume(), folded},
 		"at 10 % and taken back":              {wrote("10 %"), rollback(takeOver...), ""},
 		"in the fold and resumed":             {wrote("fold"), resume(takeOver...), folded},
-		"in the fold and taken back later":    {judged("fold"), rollback(), ""},
+		"in the fold and taken back":          {judged("fold"), rollback(takeOver...), ""},
 	}, func(t *testing.T, c ending) {
 		s := newScene(t, 100, nil)
 		file := s.timeout("cart")

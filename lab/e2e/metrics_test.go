@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/meshpol/meshpol/lab/internal/trial"
@@ -32,7 +35,7 @@ func TestNoPrometheus(t *testing.T) {
 	t.Cleanup(other.Close)
 	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(closed.Close)
-	for url, text := range map[string]string{
+	for address, text := range map[string]string{
 		"http://127.0.0.1:1":          "cannot be reached",
 		"http://no.such.host.invalid": "cannot be reached",
 		"127.0.0.1:9090":              "http://",
@@ -41,7 +44,7 @@ func TestNoPrometheus(t *testing.T) {
 		closed.URL:                    "credentials",
 	} {
 		for _, command := range []string{"rollout", "apply"} {
-			r := s.plain(*s.lab, 6, command, "-f", file, "--prometheus", url)
+			r := s.plain(*s.lab, 6, command, "-f", file, "--prometheus", address)
 			s.says(r, "nothing to judge by: ")
 			s.says(r, text)
 			s.says(r, "--no-analysis")
@@ -52,7 +55,7 @@ func TestNoPrometheus(t *testing.T) {
 
 // TestPrometheusDies: no data is never a pass.
 func TestPrometheusDies(t *testing.T) {
-	each(t, map[string]string{"in step 0": "step 0", "at 10 %": "10 %", "in the bake": "bake", "in the fold": "fold"}, func(t *testing.T, step string) {
+	each(t, map[string]string{"in step 0": "step 0", "at 10 %": "10 %", "in the fold": "fold"}, func(t *testing.T, step string) {
 		s := newScene(t, 100, userCart)
 		r := s.begin(short("rollout", "--step0-max", "8s", "--step0-min", "4s", "--fold-watch", "2s", "-f", s.timeout("cart"))...)
 		s.until(r, begun(step))
@@ -66,16 +69,30 @@ func TestPrometheusDies(t *testing.T) {
 	})
 }
 
-// TestPrometheusRestarts: a short outage is waited for.
+// TestPrometheusRestarts: a short outage is waited for. What stands between meshpol and Prometheus closes every
+// connection meanwhile.
 func TestPrometheusRestarts(t *testing.T) {
 	s := newScene(t, 100, nil)
-	r := s.begin(short("rollout", "--step-max", "40s", "-f", s.timeout("cart"))...)
+	target, err := url.Parse(s.lab.Prometheus)
+	s.must(err)
+	var away atomic.Bool
+	forward := httputil.NewSingleHostReverseProxy(target)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	r := s.begin(short("rollout", "--step-max", "20s", "--prometheus", proxy.URL, "-f", s.timeout("cart"))...)
 	s.until(r, judged("10 %"))
-	s.stop("prometheus")
-	s.until(r, func(e trial.Event) bool { return judged("10 %")(e) && strings.Contains(reason(e), "cannot be reached") })
-	s.start("prometheus")
+	away.Store(true)
+	s.until(r, func(e trial.Event) bool {
+		return judged("10 %")(e) && strings.Contains(reason(e), "readings in a row failed")
+	})
+	away.Store(false)
 	s.ends(r, 0)
-	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"2s"}`)}, s.objects())
+	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"20s"}`)}, s.objects())
 	s.noErrors(s.records())
 }
 

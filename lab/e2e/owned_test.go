@@ -29,7 +29,7 @@ const richRoutes = `{"apiVersion":"networking.istio.io/v1","kind":"VirtualServic
   "headers":{"request":{"set":{"x-list":"1"}}},
   "mirror":{"host":"user-service"},"mirrorPercentage":{"value":1},
   "route":[{"destination":{"host":"cart","subset":"v1"},"weight":90},{"destination":{"host":"cart"},"weight":10}],
-  "retries":{"attempts":2,"retryOn":"5xx","perTryTimeout":"3s"}},
+  "retries":{"attempts":2,"retryOn":"5xx","perTryTimeout":"9s"}},
  {"route":[{"destination":{"host":"cart"}}]}]}}`
 
 // richRule has subsets and a policy of its own on both levels.
@@ -95,17 +95,17 @@ func withTimeout(timeout string) string {
 // TestOwnedObjects: after a success only the policy's fields differ, after the way back nothing does, and the owner's
 // next apply has no conflict either way.
 func TestOwnedObjects(t *testing.T) {
-	const policy = "  request: 9500ms\n"
+	const policy = "  request: 19500ms\n"
 	t.Run("succeeded", func(t *testing.T) {
 		s := newScene(t, 100, owned)
 		s.meshpol(0, short("rollout", "-f", s.file("Timeout", "cart-timeout", "cart", policy))...)
 		s.noErrors(s.records())
 		var want unstructured.Unstructured
-		s.must(json.Unmarshal([]byte(withTimeout("9.5s")), &want))
+		s.must(json.Unmarshal([]byte(withTimeout("19.5s")), &want))
 		text, err := trial.Canonical(&want)
 		s.must(err)
 		s.same(map[string]string{"VirtualService/cart": text, "DestinationRule/cart": s.before["DestinationRule/cart"]}, s.objects())
-		s.gitOpsGoesOn("9.5s")
+		s.gitOpsGoesOn("19.5s")
 	})
 	t.Run("taken back", func(t *testing.T) {
 		s := newScene(t, 100, owned)

@@ -55,7 +55,7 @@ func TestASignalTakesBackUserObjects(t *testing.T) {
 // userCart is a VirtualService that a user has for cart, with a route of its own for one path.
 func userCart(s *scene) {
 	s.virtualService("cart", []any{"cart"},
-		map[string]any{"name": "list", "match": []any{map[string]any{"uri": map[string]any{"prefix": "/list"}}}, "route": to("cart"), "timeout": "7s"},
+		map[string]any{"name": "list", "match": []any{map[string]any{"uri": map[string]any{"prefix": "/list"}}}, "route": to("cart"), "timeout": "19s"},
 		map[string]any{"route": to("cart")})
 }
 
@@ -72,6 +72,6 @@ func TestASignalPauses(t *testing.T) {
 	}
 	s.says(s.plain(*s.lab, 7, short("rollout", "-f", s.dir+"/cart-timeout.yaml")...), "meshpol rollout resume cart-timeout -n shop")
 	s.meshpol(0, "rollout", "resume", "cart-timeout", "-n", trial.Namespace)
-	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"2s"}`)}, s.objects())
+	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"20s"}`)}, s.objects())
 	s.noErrors(s.records())
 }

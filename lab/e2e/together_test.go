@@ -23,7 +23,7 @@ func TestTwoRolloutsOfOneTarget(t *testing.T) {
 		s.says(second, text)
 	}
 	s.ends(first, 0)
-	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"2s"}`)}, s.objects())
+	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"20s"}`)}, s.objects())
 	s.noErrors(s.records())
 }
 
@@ -37,7 +37,7 @@ func TestTwoRolloutsAtOnce(t *testing.T) {
 	if exits[0] != 1 || exits[7] != 1 {
 		t.Errorf("exit codes %d and %d, want one 0 and one 7\n%s%s", one.Exit, two.Exit, one.Stderr, two.Stderr)
 	}
-	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"2s"}`)}, s.objects())
+	s.same(map[string]string{"VirtualService/cart": handwritten("{" + toCart + `,"timeout":"20s"}`)}, s.objects())
 	s.noErrors(s.records())
 }
 
@@ -56,9 +56,9 @@ func TestTwoTargetsInOneVirtualService(t *testing.T) {
 	s.ends(first, 0)
 	s.meshpol(0, short("rollout", "-f", users)...)
 	want := strings.Replace(s.before["VirtualService/both"], `{"route":[{"destination":{"host":"cart.shop.svc.cluster.local"}}]}`,
-		`{"route":[{"destination":{"host":"cart.shop.svc.cluster.local"}}],"timeout":"2s"}`, 1)
+		`{"route":[{"destination":{"host":"cart.shop.svc.cluster.local"}}],"timeout":"20s"}`, 1)
 	want = strings.Replace(want, `"route":[{"destination":{"host":"user-service.shop.svc.cluster.local"}}]}`,
-		`"route":[{"destination":{"host":"user-service.shop.svc.cluster.local"}}],"timeout":"2s"}`, 1)
+		`"route":[{"destination":{"host":"user-service.shop.svc.cluster.local"}}],"timeout":"20s"}`, 1)
 	s.same(map[string]string{"VirtualService/both": want}, s.objects())
 	s.noErrors(s.records())
 }
@@ -80,7 +80,7 @@ func TestTwoCrossingRollouts(t *testing.T) {
 	if pods, err := s.lab.CohortPods(s.ctx); err != nil || len(pods) > 0 {
 		t.Errorf("pods still in a cohort: %v %v", pods, err)
 	}
-	want := handwritten("{" + toCart + `,"timeout":"2s"}`)
+	want := handwritten("{" + toCart + `,"timeout":"20s"}`)
 	s.same(map[string]string{
 		"VirtualService/cart": want, "VirtualService/user-service": strings.NewReplacer("cart.shop", "user-service.shop", `"name":"cart"`, `"name":"user-service"`).Replace(want),
 	}, s.objects())
