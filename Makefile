@@ -52,7 +52,7 @@ lab-build: bin/lab ## build the lab's programs (15 minutes from nothing on two c
 .PHONY: e2e
 e2e: bin/meshpol bin/lab ## end-to-end tests on real Envoys in a lab of their own (root)
 	@echo '==> end-to-end tests'
-	@cd lab && go test -tags e2e ./e2e/... -count=1 -timeout 45m
+	@hack/e2e
 
 .PHONY: test-all
 test-all: test test-lab e2e ## every test there is
