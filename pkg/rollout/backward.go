@@ -154,8 +154,8 @@ func (r *run) tidyOne(ctx context.Context, t Touched) (markers []mesh.Marker, er
 		switch other := r.foreignMark(live); {
 		case other != "" && t.Ours:
 			return &MarkedError{Ref: t.Ref, Other: other}
-		case !t.Ours && !r.bears(live):
-			return r.leave(ctx, live)
+		case !r.ownedBy(t, live):
+			return r.leave(ctx, t, live)
 		}
 		markers, err = r.tidyLive(ctx, t, live)
 		return err
@@ -163,8 +163,12 @@ func (r *run) tidyOne(ctx context.Context, t Touched) (markers []mesh.Marker, er
 	return markers, err
 }
 
-// leave takes the fence off an object that this rollout never wrote.
-func (r *run) leave(ctx context.Context, live *unstructured.Unstructured) error {
+// leave takes the fence off an object that is not of this rollout, and says so of one that stands in the place of one
+// that the rollout has deleted.
+func (r *run) leave(ctx context.Context, t Touched, live *unstructured.Unstructured) error {
+	if t.Spec == "" && t.Ours {
+		r.emit(Kept{Head: r.head(), Object: t.Ref, Conflicts: []string{"somebody made it again: it stays as it is"}})
+	}
 	a := live.GetAnnotations()
 	if a[MarkFence] == "" || a[MarkRollout] != "" {
 		return nil

@@ -57,6 +57,12 @@ func (r *run) bears(o *unstructured.Unstructured) bool {
 	return o != nil && o.GetAnnotations()[MarkRollout] == r.plan.mark()
 }
 
+// ownedBy tells whether a live object is one that this rollout wrote: it bears the mark, or a write of ours was proved
+// on it. What stands where this rollout has deleted one is somebody else's.
+func (r *run) ownedBy(t Touched, live *unstructured.Unstructured) bool {
+	return r.bears(live) || (t.Ours && t.Spec != "")
+}
+
 // foreignMark is the mark of another rollout on an object.
 func (r *run) foreignMark(o *unstructured.Unstructured) string {
 	if o == nil || r.bears(o) {
@@ -123,7 +129,7 @@ func (r *run) fenceOne(ctx context.Context, t Touched) error {
 			return nil
 		}
 		out := r.marked(live)
-		if !t.Ours && !r.bears(live) {
+		if !r.ownedBy(t, live) {
 			// It may be somebody else's: the mark, which says that it is ours, is not for it.
 			a := out.GetAnnotations()
 			delete(a, MarkRollout)
