@@ -286,9 +286,7 @@ func (n *Node) Label(ctx context.Context, namespace, name, key, value string) er
 			return nil
 		}
 		n.mayWrite("pod "+id, live)
-		w.count(time.Now())
-		w.pods[id] = labelled(p, key, value)
-		w.history = append(w.history, moment{at: time.Now(), objects: w.now()})
+		w.put(labelled(p, key, value))
 		return nil
 	})
 }

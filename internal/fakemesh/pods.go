@@ -41,8 +41,19 @@ func (w *World) podList(namespace string) []policy.Pod {
 func (w *World) SetPod(p policy.Pod) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.put(p)
+}
+
+// labelMoment is what a pod's labels are since a time.
+type labelMoment struct {
+	at     time.Time
+	labels map[string]string
+}
+
+func (w *World) put(p policy.Pod) {
 	w.count(time.Now())
 	w.pods[p.ID()] = p
+	w.labels[p.ID()] = append(w.labels[p.ID()], labelMoment{at: time.Now(), labels: p.Labels})
 }
 
 // RemovePod takes a pod away.
@@ -52,6 +63,7 @@ func (w *World) RemovePod(id string) {
 	w.count(time.Now())
 	delete(w.pods, id)
 	delete(w.frozen, id)
+	delete(w.labels, id)
 }
 
 // PodsWith lists the pods that bear a label key, with its value: "shop/a=1".

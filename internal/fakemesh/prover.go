@@ -58,7 +58,7 @@ func (w *World) proof(req rollout.ProofRequest) rollout.Proof {
 			continue
 		}
 		out.Concerned++
-		view := w.seenBy(p, time.Now())
+		view, p := w.seenBy(p, time.Now())
 		if w.Reject != nil {
 			if words := w.Reject(view); words != "" {
 				out.Rejected = append(out.Rejected, rollout.Rejection{Proxy: id, Message: words})
@@ -74,12 +74,19 @@ func (w *World) proof(req rollout.ProofRequest) rollout.Proof {
 	return out
 }
 
-// seenBy is the content as a pod's proxy holds it.
-func (w *World) seenBy(p policy.Pod, t time.Time) Objects {
+// seenBy is the content as a pod's proxy holds it, and the pod with the labels that it was computed for.
+func (w *World) seenBy(p policy.Pod, t time.Time) (Objects, policy.Pod) {
 	if at, ok := w.frozen[p.ID()]; ok && at.Before(t) {
 		t = at
 	}
-	return w.at(t.Add(-w.Lag))
+	t = t.Add(-w.Lag)
+	for _, then := range slices.Backward(w.labels[p.ID()]) {
+		p.Labels = then.labels
+		if !then.at.After(t) {
+			break
+		}
+	}
+	return w.at(t), p
 }
 
 func holds(view Objects, p policy.Pod, markers []mesh.Marker) bool {

@@ -72,7 +72,7 @@ func (w *World) count(to time.Time) {
 
 // flow sends a pod's requests through the routes that its proxy holds.
 func (w *World) flow(p policy.Pod, at time.Time, requests float64) {
-	view := w.seenBy(p, at)
+	view, p := w.seenBy(p, at)
 	for _, ref := range sortedRefs(view) {
 		if ref.Kind != "VirtualService" {
 			continue

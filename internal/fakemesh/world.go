@@ -37,6 +37,7 @@ type World struct {
 	version  int
 	history  []moment
 	pods     map[string]policy.Pod
+	labels   map[string][]labelMoment
 	frozen   map[string]time.Time
 	leases   map[string]*lease
 	records  map[string][]rollout.Record
@@ -78,7 +79,7 @@ func (e Entry) String() string {
 func New(objects []*unstructured.Unstructured, pods []policy.Pod) *World {
 	w := &World{
 		Lag: 300 * time.Millisecond, TTL: 30 * time.Second, Shares: &Shares{},
-		pods: map[string]policy.Pod{}, frozen: map[string]time.Time{}, leases: map[string]*lease{},
+		pods: map[string]policy.Pod{}, labels: map[string][]labelMoment{}, frozen: map[string]time.Time{}, leases: map[string]*lease{},
 		records: map[string][]rollout.Record{}, counters: map[string]*counter{},
 	}
 	start := Objects{}
@@ -92,7 +93,7 @@ func New(objects []*unstructured.Unstructured, pods []policy.Pod) *World {
 	w.history = []moment{{at: time.Now(), objects: start}}
 	w.counted = time.Now()
 	for _, p := range pods {
-		w.pods[p.ID()] = p
+		w.put(p)
 	}
 	return w
 }
