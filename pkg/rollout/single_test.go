@@ -124,8 +124,8 @@ func TestPodUnderAnOldNameIsProvedAnew(t *testing.T) {
 		got, err := r.start()
 		endedAs(t, got, err, rollout.RolledBack, rollout.CauseTimeout)
 		b.clean()
-		if !failed {
-			t.Error("the proof of the new pod was not asked for")
+		if !failed || got.State.Step != 1 {
+			t.Errorf("the new pod was not proved in its step: ended at step %d", got.State.Step)
 		}
 	})
 }
