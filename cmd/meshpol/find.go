@@ -69,6 +69,7 @@ func ambiguous(p pick, fitting []rollout.StoredState) error {
 	for _, st := range fitting {
 		targets = append(targets, st.State.Target.String())
 	}
+	slices.Sort(targets)
 	return usage("%d rollouts are called %q: of %s; say which with --target and -n", len(fitting), p.name, strings.Join(targets, ", of "))
 }
 

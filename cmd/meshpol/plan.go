@@ -127,7 +127,11 @@ func withoutStatus(d printer.ObjectDiff) printer.ObjectDiff {
 	return d
 }
 
+// holdText says what ends a step; nothing of one that ends with its proof.
 func holdText(s rollout.PlannedStep) string {
+	if s.Kind == metrics.StepClean {
+		return ""
+	}
 	text := fmt.Sprintf("%s to %s, %.0f requests", v1alpha1.Duration{Duration: s.Min}.Text(), v1alpha1.Duration{Duration: max(s.Max, s.Min)}.Text(), s.MinRequests)
 	if s.Kind == metrics.StepStage {
 		text += " per half"

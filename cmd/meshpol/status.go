@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,11 +95,16 @@ func (a *app) statusList(ctx context.Context, s *session) error {
 		_, err := fmt.Fprintln(a.out, noRollouts(s))
 		return err
 	}
+	slices.SortFunc(stored, func(a, b rollout.StoredState) int { return cmp.Compare(orderOf(a), orderOf(b)) })
 	var views []printer.StatusView
 	for _, st := range stored {
 		views = append(views, s.view(ctx, st))
 	}
 	return a.answers().StatusList(views, time.Now())
+}
+
+func orderOf(st rollout.StoredState) string {
+	return st.State.Target.Namespace + "\x00" + st.State.Name + "\x00" + st.State.Target.String()
 }
 
 func noRollouts(s *session) string {
