@@ -77,5 +77,5 @@ func (b *back) unanswered(signalled context.Context) error {
 	if signalled.Err() != nil {
 		return &codeError{code: exitAborted, err: fmt.Errorf("waiting for %s: interrupted by a signal; the runner still has the request, see: meshpol status %s -n %s", b.of.Lock.Holder, b.of.State.Name, b.of.State.Target.Namespace)}
 	}
-	return &codeError{code: exitTimeout, err: fmt.Errorf("the runner %s has not taken it back in %s; if it is dead: --take-over REASON", b.of.Lock.Holder, b.flags.wait)}
+	return &codeError{code: exitTimeout, err: fmt.Errorf("the runner %s has not taken it back in %s; if it hangs: meshpol rollback %s -n %s --take-over \"WHY\"", b.of.Lock.Holder, b.flags.wait, b.of.State.Name, b.of.State.Target.Namespace)}
 }

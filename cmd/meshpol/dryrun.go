@@ -56,7 +56,7 @@ func (s *session) free(ctx context.Context, t policy.Target) error {
 	case err != nil:
 		return err
 	case alive(lock, time.Now()):
-		return &rollout.LockedError{What: t.String(), Holder: lock.Holder, Renewed: lock.Renewed, Next: lockedNext(state)}
+		return &rollout.LockedError{What: t.String(), Holder: lock.Holder, Renewed: lock.Renewed, Next: rollout.LockedNext(state)}
 	case !state.Phase.Ended():
 		return &rollout.UnfinishedError{State: state}
 	}

@@ -24,10 +24,8 @@ const (
 	exitApproval   = 8
 	exitFailed     = 9
 	exitPaused     = 10
+	exitChanges    = 11
 )
-
-// exitChanges is the one exception: what plan --exit-code returns where something would be written, as diff does.
-const exitChanges = 1
 
 // exitMeanings say what the codes mean, in their order.
 func exitMeanings() []string {
@@ -37,6 +35,7 @@ func exitMeanings() []string {
 		exitAborted: "aborted by a person or a signal", exitTimeout: "timeout, no verdict, or nothing to judge by",
 		exitLocked: "locked by another rollout", exitApproval: "approval missing",
 		exitFailed: "could not be taken back: needs a person", exitPaused: "paused",
+		exitChanges: "plan --exit-code: something would be written",
 	}
 }
 

@@ -31,7 +31,7 @@ func (p *planner) locked(ctx context.Context, findings []printer.FindingView) er
 			return err
 		case state.Phase.Ended():
 		case alive(lock, time.Now()):
-			return &rollout.LockedError{What: t.String(), Holder: lock.Holder, Renewed: lock.Renewed, Next: lockedNext(state)}
+			return &rollout.LockedError{What: t.String(), Holder: lock.Holder, Renewed: lock.Renewed, Next: rollout.LockedNext(state)}
 		default:
 			return &rollout.UnfinishedError{State: state}
 		}
@@ -41,8 +41,4 @@ func (p *planner) locked(ctx context.Context, findings []printer.FindingView) er
 
 func isOtherError(f printer.FindingView) bool {
 	return f.Severity == string(validate.Error) && f.Code != codeLeftovers
-}
-
-func lockedNext(s rollout.State) string {
-	return fmt.Sprintf("wait for it, or stop it with: meshpol rollout abort %s -n %s", s.Name, s.Target.Namespace)
 }

@@ -26,13 +26,11 @@ func newPlanCmd(a *app) *cobra.Command {
 Nothing is written. -o yaml gives the whole objects of every step. A target whose live objects say already what the
 policies say is unchanged.
 
-` + exitHelp(exitOK, exitInternal, exitUsage, exitInvalid, exitAborted, exitLocked) + `
-With --exit-code, 1 also says that something would be written, as with diff; an error is told from it by what is on
-standard error.`,
+` + exitHelp(exitOK, exitInternal, exitUsage, exitInvalid, exitAborted, exitLocked, exitChanges),
 		Example: `  meshpol plan -f timeout.yaml                      # the default canary
   meshpol plan -f policies/ -R --strategy direct     # everything at once
   meshpol plan -f timeout.yaml --steps 1,10,50 -o yaml
-  meshpol plan -f timeout.yaml --exit-code           # 1 where something would change`,
+  meshpol plan -f timeout.yaml --exit-code           # 11 where something would change`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := a.untilSignal(cmd.Context())
 			defer cancel()
@@ -41,7 +39,7 @@ standard error.`,
 	}
 	files.add(cmd)
 	flags.add(cmd, "")
-	cmd.Flags().BoolVar(&exit, "exit-code", false, "exit with 1 where something would be written")
+	cmd.Flags().BoolVar(&exit, "exit-code", false, "exit with 11 where something would be written")
 	return cmd
 }
 

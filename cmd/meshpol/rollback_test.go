@@ -51,7 +51,7 @@ func TestAskedRunner(t *testing.T) {
 func TestRunnerThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t)
 	w.stored("cart-timeout", cartTarget(), rollout.Progressing, true)
-	w.meshpol(exitTimeout, "rollback", "cart-timeout", "--timeout", "50ms").says(t, "the runner someone@host/1 has not taken it back in 50ms; if it is dead: --take-over REASON")
+	w.meshpol(exitTimeout, "rollback", "cart-timeout", "--timeout", "50ms").says(t, "the runner someone@host/1 has not taken it back in 50ms; if it hangs: meshpol rollback cart-timeout -n shop --take-over")
 	w.meshpol(exitUsage, "rollback", "cart-timeout", "--timeout", "0s").says(t, "2m is the default")
 	r := w.start("rollout", "abort", "cart-timeout")
 	eventually(t, func() bool { return w.Count("PATCH", "leases") > 1 })

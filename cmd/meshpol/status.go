@@ -83,7 +83,7 @@ func (a *app) status(ctx context.Context, args []string, f statusFlags) error {
 		w := watcher{app: a, session: s, of: st}
 		return w.watch(ctx, f.timeout)
 	}
-	return a.answers().Status(s.view(ctx, st), time.Now())
+	return a.answers().Status(printer.StatusView{StoredState: st}, time.Now())
 }
 
 func (a *app) statusList(ctx context.Context, s *session) error {
@@ -98,7 +98,7 @@ func (a *app) statusList(ctx context.Context, s *session) error {
 	slices.SortFunc(stored, func(a, b rollout.StoredState) int { return cmp.Compare(orderOf(a), orderOf(b)) })
 	var views []printer.StatusView
 	for _, st := range stored {
-		views = append(views, s.view(ctx, st))
+		views = append(views, printer.StatusView{StoredState: st})
 	}
 	return a.answers().StatusList(views, time.Now())
 }
@@ -112,17 +112,4 @@ func noRollouts(s *session) string {
 		return "no rollouts in any namespace"
 	}
 	return fmt.Sprintf("no rollouts in namespace %s; -A looks into all namespaces, -n NAMESPACE into another one", s.namespace)
-}
-
-// view adds what only the record knows: how much is in force at the step. Who may not read records, or whose record is
-// gone, sees everything else.
-func (s *session) view(ctx context.Context, st rollout.StoredState) printer.StatusView {
-	v := printer.StatusView{StoredState: st}
-	if st.State.Phase.Ended() {
-		return v
-	}
-	if f, err := s.withRecord(ctx, st); err == nil && st.State.Step < len(f.record.Steps) {
-		v.Exposed = f.record.Steps[st.State.Step].Exposure.String()
-	}
-	return v
 }

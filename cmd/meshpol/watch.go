@@ -107,5 +107,5 @@ func (w *watcher) show(ctx context.Context, last bool) error {
 		return nil
 	}
 	w.shown = w.of.State.Updated
-	return w.app.answers().Status(w.session.view(ctx, w.of), time.Now())
+	return w.app.answers().Status(printer.StatusView{StoredState: w.of}, time.Now())
 }

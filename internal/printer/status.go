@@ -10,14 +10,9 @@ import (
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
-// undoNeutralised is the number of finished acts of taking back (State.Undo) from which on no proxy has the new policy.
-const undoNeutralised = 1
-
-// StatusView is a rollout as it is stored in the cluster, with what only its plan knows.
+// StatusView is a rollout as it is stored in the cluster.
 type StatusView struct {
 	rollout.StoredState
-	// Exposed is how much is in force in the current step: "1 % of requests". Empty: not known.
-	Exposed string
 	// Next overrides the command that is suggested.
 	Next string
 }
@@ -79,26 +74,35 @@ func (v StatusView) next(now time.Time) string {
 	case v.alive(now):
 		return "nothing, it is being worked on; to stop it: meshpol rollout abort " + name
 	}
+	switch v.State.Phase {
+	case rollout.Succeeded:
+		return "nothing; to go back: meshpol rollback " + name
+	case rollout.RolledBack, rollout.Superseded:
+		return "nothing"
+	}
 	return nextCommand(v.State.Phase, rollout.Head{Rollout: v.State.Name, Target: v.State.Target})
 }
 
 // inForce is what traffic meets now.
 func (v StatusView) inForce() string {
-	neutralised := v.State.Undo >= undoNeutralised
-	switch p := v.State.Phase; {
-	case p == rollout.RollingBack && neutralised:
+	if v.State.Phase == rollout.RollingBack && v.State.Exposed == "" {
 		return inForce(rollout.RolledBack, "")
-	case p == rollout.Failed && !neutralised && v.Exposed == "":
-		return inForce(p, "a part of the traffic")
-	case p == rollout.Failed && neutralised:
-		return inForce(p, "")
-	default:
-		return inForce(p, v.Exposed)
 	}
+	return inForce(v.State.Phase, v.State.Exposed)
 }
 
-// verdict is the verdict of the last finished step.
+// verdict is what the rollout was ended for, or the verdict of its last finished step. One that was taken back for
+// another reason than a verdict has none.
 func (v StatusView) verdict() metrics.Verdict {
+	switch v.State.Cause {
+	case "":
+	case rollout.CauseBreach:
+		return metrics.Fail
+	case rollout.CauseInconclusive:
+		return metrics.Inconclusive
+	default:
+		return ""
+	}
 	if n := len(v.State.Results); n > 0 {
 		return v.State.Results[n-1].Judgement.Verdict
 	}
@@ -119,7 +123,7 @@ func (p *Printer) StatusList(views []StatusView, now time.Time) error {
 		s := v.State
 		t.rows = append(t.rows, []cell{
 			{text: s.Target.Namespace}, {text: s.Name, style: p.styles.strong}, {text: targetName(s.Target)}, {text: s.Strategy},
-			{text: string(s.Phase), style: p.styles.phase(s.Phase)}, {text: stepCount(s)}, {text: v.Exposed},
+			{text: string(s.Phase), style: p.styles.phase(s.Phase)}, {text: stepCount(s)}, {text: s.Exposed},
 			{text: string(v.verdict()), style: p.styles.verdict(v.verdict())}, {text: v.holder(now)}, {text: seen(v.Lock, now)},
 		})
 		if v.expired(now) {
@@ -191,7 +195,7 @@ func (p *Printer) statusFacts(v StatusView, now time.Time) [][2]string {
 		{"writes to", some(touched, 10)},
 		{"holder", v.holderText(now)},
 		{"started", moment(s.Started, now)},
-		{"deadline", moment(s.Deadline, now)},
+		{"deadline", deadline(s, now)},
 		{"plan", shortDigest(s.Digest)},
 	}
 }
@@ -253,6 +257,14 @@ func moment(t, now time.Time) string {
 	return text + " (" + span(now.Sub(t)) + " ago)"
 }
 
+// deadline is when a rollout that still runs is to be over.
+func deadline(s rollout.State, now time.Time) string {
+	if s.Phase.Ended() {
+		return ""
+	}
+	return moment(s.Deadline, now)
+}
+
 // stepCount is "2/6", or "-" where no step has begun.
 func stepCount(s rollout.State) string {
 	if s.Steps == 0 {
@@ -278,7 +290,7 @@ func (v StatusView) document(now time.Time) StatusDocument {
 	s := v.State
 	doc := StatusDocument{
 		Name: s.Name, Target: s.Target, Strategy: s.Strategy, Policies: s.Policies, Phase: s.Phase, Step: s.Step, Steps: s.Steps,
-		Exposed: v.Exposed, Verdict: v.verdict(), Cause: s.Cause, Reason: s.Reason, Digest: s.Digest, Revision: s.Revision,
+		Exposed: s.Exposed, Verdict: v.verdict(), Cause: s.Cause, Reason: s.Reason, Digest: s.Digest, Revision: s.Revision,
 		Started: s.Started, Updated: s.Updated, Deadline: s.Deadline, Expired: v.expired(now),
 		Holder: v.Lock.Holder, Renewed: v.Lock.Renewed, Alive: v.alive(now), Next: v.next(now),
 	}

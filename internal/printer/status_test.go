@@ -21,7 +21,7 @@ func running() printer.StatusView {
 	s := rollout.State{
 		Version: 1, Name: "cart-timeout", Target: cart(), Strategy: "canary", Rev: "1a2b3c", Digest: "sha256:3f2a9c0d1e5b7788aa", Revision: 3,
 		Policies: []policy.Key{{Kind: "Timeout", Namespace: "shop", Name: "cart"}},
-		Phase:    rollout.Progressing, Step: 1, Steps: 6, Holding: true, Since: start().Add(9 * time.Minute),
+		Phase:    rollout.Progressing, Exposed: "1 % of requests", Step: 1, Steps: 6, Holding: true, Since: start().Add(9 * time.Minute),
 		Touched:  []rollout.Touched{{Ref: route()}},
 		Judge:    metrics.State{New: metrics.Counts{Requests: 41}, Old: metrics.Counts{Requests: 4012, Errors: 3}},
 		Results:  []rollout.StepResult{{Name: "step 0", Judgement: judgement(metrics.Pass, "both halves alike", 2, 2013, 3, 1999, 120), Confirmed: 6, Barrier: 0.4}},
@@ -29,7 +29,7 @@ func running() printer.StatusView {
 		Updated:  now().Add(-5 * time.Second),
 		Deadline: start().Add(2 * time.Hour),
 	}
-	return printer.StatusView{StoredState: rollout.StoredState{State: s, Lock: rollout.Lock{Holder: "ci-42@runner", Renewed: now().Add(-5 * time.Second), TTL: 30 * time.Second}}, Exposed: "1 % of requests"}
+	return printer.StatusView{StoredState: rollout.StoredState{State: s, Lock: rollout.Lock{Holder: "ci-42@runner", Renewed: now().Add(-5 * time.Second), TTL: 30 * time.Second}}}
 }
 
 // orphaned is one that nobody looks after any more.
@@ -43,7 +43,7 @@ func orphaned() printer.StatusView {
 func ended(p rollout.Phase, cause rollout.Cause, reason string) printer.StatusView {
 	v := running()
 	v.State.Phase, v.State.Cause, v.State.Reason, v.State.Step = p, cause, reason, 5
-	v.Lock, v.Exposed = rollout.Lock{}, ""
+	v.Lock, v.State.Exposed = rollout.Lock{}, ""
 	return v
 }
 
@@ -52,9 +52,10 @@ func views() map[string]printer.StatusView {
 	paused.State.Phase, paused.State.Cause, paused.State.Reason = rollout.Paused, rollout.CauseInconclusive, "no verdict after 10 min"
 	paused.Lock = rollout.Lock{}
 	staged := running()
-	staged.Exposed, staged.Next = "staged, identical halves", "meshpol rollout promote cart-timeout -n shop"
+	staged.State.Exposed, staged.Next = "staged, identical halves", "meshpol rollout promote cart-timeout -n shop"
 	rollingBack, failedOut := ended(rollout.RollingBack, rollout.CausePerson, "abort by anna"), ended(rollout.Failed, rollout.CauseEdited, "conflict")
-	rollingBack.State.Undo, failedOut.State.Undo = 1, 1
+	failedIn := ended(rollout.Failed, rollout.CauseInternal, "connection refused")
+	failedIn.State.Exposed = "1 % of requests"
 	return map[string]printer.StatusView{
 		"running":     running(),
 		"orphaned":    orphaned(),
@@ -64,7 +65,7 @@ func views() map[string]printer.StatusView {
 		"rolledback":  ended(rollout.RolledBack, rollout.CauseBreach, "new fails 100 times as often"),
 		"rollingback": rollingBack,
 		"failed_out":  failedOut,
-		"failed":      ended(rollout.Failed, rollout.CauseInternal, "connection refused"),
+		"failed":      failedIn,
 	}
 }
 

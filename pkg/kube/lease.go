@@ -125,10 +125,8 @@ func (s *LeaseStore) judge(t policy.Target, l *lease, holder, takeOver string, s
 
 func lockedBy(t policy.Target, l lease) error {
 	lock := l.lock()
-	return &rollout.LockedError{
-		What: t.String(), Holder: orElse(lock.Holder, "nobody"), Renewed: lock.Renewed,
-		Next: "wait for it, ask it to stop with `meshpol rollout abort`, or take over with --take-over REASON",
-	}
+	state, _ := l.state() // one that cannot be read has no name to show; whoever takes the lock is told why
+	return &rollout.LockedError{What: t.String(), Holder: orElse(lock.Holder, "nobody"), Renewed: lock.Renewed, Next: rollout.LockedNext(state)}
 }
 
 // takeLease writes our name into a lease, or makes one.

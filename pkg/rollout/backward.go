@@ -114,8 +114,13 @@ func (r *run) tidy(ctx context.Context) error {
 	return r.save(ctx)
 }
 
+// inFold tells whether the split has gone into the folded policy. A plan that was not made again knows no steps; there
+// the state has it.
 func (r *run) inFold() bool {
 	s := r.state
+	if r.plan.Back {
+		return s.Exposed == folded()
+	}
 	if s.Step >= len(r.plan.Steps) || r.plan.Steps[s.Step].Kind == metrics.StepClean {
 		return true
 	}

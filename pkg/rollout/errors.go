@@ -51,6 +51,15 @@ func (e *LockedError) Error() string {
 	return s
 }
 
+// LockedNext says what to do about a lock that a live runner holds.
+func LockedNext(s State) string {
+	if s.Name == "" {
+		return "wait for it, or see meshpol status"
+	}
+	name := s.Name + " -n " + s.Target.Namespace
+	return fmt.Sprintf("wait for it, or stop it with: meshpol rollout abort %s; only where its runner hangs: meshpol rollout resume %s --take-over \"WHY\"", name, name)
+}
+
 // MarkedError says that an object bears the mark of another live rollout; exit code 7.
 type MarkedError struct {
 	Ref   Ref

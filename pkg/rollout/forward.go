@@ -220,6 +220,17 @@ func (r *run) begun() bool {
 	return open || r.state.Stage > 0
 }
 
+// inForce is what the state says of the exposure. On the way back it is what was in force last, until it is out.
+func (r *run) inForce() string {
+	switch {
+	case r.state.Phase.Ended(), r.state.Undo >= undoTidied, r.state.Undo >= undoNeutralised && !r.inFold():
+		return ""
+	case r.state.Phase == RollingBack, r.state.Phase == Failed, r.plan.Back:
+		return r.state.Exposed
+	}
+	return r.exposed()
+}
+
 // exposed says what is in force now.
 func (r *run) exposed() string {
 	for i := min(r.state.Step, len(r.plan.Steps)-1); i >= 0; i-- {

@@ -21,6 +21,7 @@ const (
 func (r *run) save(ctx context.Context) error {
 	sent := time.Now()
 	r.state.Updated = sent
+	r.state.Exposed = r.inForce()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stored, err := r.Store.Save(ctx, r.state.fitted())

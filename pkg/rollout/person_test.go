@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,7 +246,38 @@ func TestPausedSaysWhatIsInForce(t *testing.T) {
 				if len(told) != 1 || told[0].Exposed != want || !strings.Contains(told[0].Next, "resume cart-timeout") {
 					t.Errorf("told %+v, want %q", told, want)
 				}
+				if got.State.Exposed != want {
+					t.Errorf("the state says %q, want %q", got.State.Exposed, want)
+				}
 			})
 		})
 	}
+}
+
+// What is in force at a pause before a step is what the step before it brought, not what comes next; on the way back it
+// is what was in force last, until it is out.
+func TestStateSaysWhatIsInForce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := prepare(t, spec{rollout: strings.ReplaceAll(shortSteps, "{setWeight: 50", "{pause: {}}, {setWeight: 50")})
+		got, err := b.runner("one").start()
+		endedAs(t, got, err, rollout.Paused, "")
+		if got.State.Exposed != "10 % of requests" {
+			t.Errorf("at the pause before 50 %%: %q", got.State.Exposed)
+		}
+		two, other := b.runner("two"), b.runner("other")
+		var seen []string
+		two.node.Fault = func(c fakemesh.Call) fakemesh.Fault {
+			if c.Op == "prove" {
+				s, _, err := other.node.Peek(t.Context(), b.change.Target)
+				must(t, err)
+				seen = append(seen, string(s.Phase)+": "+s.Exposed)
+			}
+			return fakemesh.Fault{}
+		}
+		got, err = two.takeBack()
+		endedAs(t, got, err, rollout.RolledBack, rollout.CausePerson)
+		if want := []string{"RollingBack: 10 % of requests", "RollingBack: "}; !slices.Equal(seen, want) || got.State.Exposed != "" {
+			t.Errorf("on the way back %q, at its end %q; want %q and nothing", seen, got.State.Exposed, want)
+		}
+	})
 }

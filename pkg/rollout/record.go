@@ -99,6 +99,7 @@ func BackState(before State, p *Plan, reason string) State {
 	s.Phase, s.Undo, s.Cause, s.Reason, s.Request = RollingBack, undoNeutralised, CausePerson, reason, ""
 	s.Step, s.Steps, s.Stage, s.Written, s.Holding = len(p.Steps), len(p.Steps), 0, false, false
 	s.Deadline, s.PauseUntil = time.Time{}, time.Time{}
+	s.Exposed = folded()
 	s.Touched = nil
 	for _, o := range p.Base {
 		s.Touched = append(s.Touched, p.finished(RefOf(o)))
@@ -108,6 +109,9 @@ func BackState(before State, p *Plan, reason string) State {
 	}
 	return s
 }
+
+// folded is the exposure from the fold on.
+func folded() string { return policy.Exposure{By: policy.All}.String() }
 
 // finished is the entry of an object after a success: ours, with the spec of the fold, or none where it was deleted.
 func (p *Plan) finished(ref Ref) Touched {

@@ -102,6 +102,9 @@ type State struct {
 	// PauseUntil is when a pause ends by itself; PausePassed is the step after the last one whose pause is over.
 	PauseUntil  time.Time `json:"pauseUntil,omitzero"`
 	PausePassed int       `json:"pausePassed,omitempty"`
+	// Exposed says how much of the new policy is in force, by what was written last: "1 % of requests"; empty once the
+	// rollout is over or the new policy is out.
+	Exposed string `json:"exposed,omitempty"`
 	// Undo counts the finished acts of taking back: neutralised, proved, tidied.
 	Undo int `json:"undo,omitempty"`
 	// Cause and Reason say why it is paused, taken back or failed.
