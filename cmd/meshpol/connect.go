@@ -57,6 +57,9 @@ func (a *app) someCluster() error {
 	}
 	_, inCluster := a.env("KUBERNETES_SERVICE_HOST")
 	if len(raw.Clusters) == 0 && *a.kube.APIServer == "" && !inCluster {
+		if named, _ := a.env("KUBECONFIG"); named != "" && *a.kube.KubeConfig == "" {
+			return &kube.ConfigError{Err: fmt.Errorf("KUBECONFIG is %s, and no cluster is described there", named), Next: "name the right file with --kubeconfig or KUBECONFIG"}
+		}
 		return &kube.ConfigError{Err: errors.New("there is none"), Next: "name one with --kubeconfig or KUBECONFIG, or log in to the cluster"}
 	}
 	return nil

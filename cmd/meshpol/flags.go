@@ -147,10 +147,33 @@ func (f *rolloutFlags) check() error {
 	if f.strategy == "direct" && (len(f.steps) > 0 || f.by != "") {
 		return usage("--steps and --by are of a canary: everything at once has no steps; leave them out, or leave --strategy direct out")
 	}
+	if err := f.checkSteps(); err != nil {
+		return err
+	}
 	if f.minRequests < 0 {
 		return usage("--min-requests %d: a number of requests cannot be negative", f.minRequests)
 	}
 	return f.checkDurations()
+}
+
+// maxSteps is what a Rollout document may have.
+const maxSteps = 32
+
+func (f *rolloutFlags) checkSteps() error {
+	if len(f.steps) > maxSteps {
+		return usage("--steps: %d steps; at most %d", len(f.steps), maxSteps)
+	}
+	last := 0.0
+	for _, s := range f.steps {
+		switch {
+		case !(s >= 0.1 && s <= 100): // written so that NaN is refused
+			return usage("--steps %g: a share is 0.1 to 100 percent", s)
+		case s <= last:
+			return usage("--steps: %g after %g; the shares of a canary grow, as in 1,10,50", s, last)
+		}
+		last = s
+	}
+	return nil
 }
 
 func (f *rolloutFlags) checkDurations() error {

@@ -87,7 +87,7 @@ func TestRejectedConfigurationIsAnErrorInEnvoysWords(t *testing.T) {
 	t.Cleanup(func() {
 		_ = s.lab.Client.Resource(filters).Namespace(trial.Namespace).Delete(the.ctx, "break-routes", metav1.DeleteOptions{})
 	})
-	// Istio lets it through, Envoy does not: a route with a direct response of status 1.
+	// Istio lets it through, Envoy does not: a hash policy of a header without a name.
 	s.must(s.lab.Apply(s.ctx, filters, map[string]any{
 		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
 		"metadata": map[string]any{"name": "break-routes", "namespace": trial.Namespace},
@@ -102,7 +102,11 @@ func TestRejectedConfigurationIsAnErrorInEnvoysWords(t *testing.T) {
 	}))
 	time.Sleep(2 * time.Second)
 	r := s.meshpol(4, quick("rollout", "--steps", "10,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 2s\n"))...)
-	s.says(r, "refused the configuration")
+	s.says(r, "proxies refused the configuration")
+	s.says(r, "the configuration is not valid")
+	for _, w := range r.Named("warned") {
+		t.Errorf("the way back waited for proxies that refused what was taken back: %s", w.Text("text"))
+	}
 	t.Logf("took %s\n%s", r.Ended.Sub(r.Started), eventText(r))
 	s.untouched()
 }

@@ -59,7 +59,7 @@ func TestNoCluster(t *testing.T) {
 		says       []string
 	}{
 		"no kubeconfig at all":     {"", nil, 2, []string{"reading the kubeconfig: there is none", "--kubeconfig"}},
-		"a kubeconfig that is not": {s.dir + "/none", nil, 2, []string{"reading the kubeconfig: there is none", "--kubeconfig"}},
+		"a kubeconfig that is not": {s.dir + "/none", nil, 2, []string{"reading the kubeconfig: KUBECONFIG is ", "/none, and no cluster", "--kubeconfig"}},
 		"a named one that is not":  {s.lab.Kubeconfig, []string{"--kubeconfig", s.dir + "/none"}, 2, []string{"reading the kubeconfig", "/none"}},
 		"no such context":          {s.lab.Kubeconfig, []string{"--context", "prod"}, 2, []string{`context "prod" does not exist`, "kubectl config get-contexts"}},
 		"connection refused":       {s.withServer("https://127.0.0.1:1"), nil, 1, []string{"https://127.0.0.1:1", "connection refused", "kubectl cluster-info"}},

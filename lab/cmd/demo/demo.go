@@ -64,12 +64,16 @@ func (d *demo) show(ctx context.Context, only int) error {
 		}
 	}
 	fmt.Printf("\nAll of it took %s.\n\n", time.Since(began).Round(time.Second))
-	fmt.Printf(`Look around:
+	fmt.Printf(`What meshpol wrote in the last part is taken away when the next one begins, so that each starts from the same mesh.
+
+Look around, and try a policy of your own:
   export KUBECONFIG=%s MESHPOL_PROMETHEUS=%s
   kubectl get pods,vs,dr -A            # if you have kubectl
-  bin/meshpol status -A                # every rollout so far
+  bin/meshpol status -A                # the last rollout of each target
   bin/meshpol plan -f examples/timeout # what a rollout would write
-  bin/lab load run --name %s --rps 100 --duration 10s
+  bin/lab load run --name %s --rps 100 --duration 10m &   # a rollout needs requests to judge by
+  bin/meshpol rollout -f examples/timeout --step0-min 15s --step-min 15s --steps 10,50 --bake 15s
+  bin/lab behave --help                # make the shop slow, or fail, or hang
 Stop:
   bin/lab down --name %s
 `, d.lab.Kubeconfig, d.lab.Prometheus, d.name, d.name)

@@ -98,6 +98,40 @@ func TestRefusalIsFound(t *testing.T) {
 	}
 }
 
+// Proxies that refused a split are free of it; the way back need not wait for an acknowledgement that cannot come.
+func TestRefusingProxyIsFreeOfWhatItRefused(t *testing.T) {
+	s := newSim(9, 1, 10, 1)
+	for _, p := range s.proxies[:2] {
+		p.refuses = true
+	}
+	m := NewMemory()
+	s.write("mp-new-r1-0", "mp-r1-old")
+	if done, refused := s.run(New(ask(present("mp-new-r1-0")), m, s.now), 5*time.Second); done || len(refused) == 0 {
+		t.Fatalf("done %v, refused %v", done, refused)
+	}
+	s.write()
+	b := New(ask(absent("mp-new-r1-"), absent("mp-r1-old")), m, s.now)
+	done, refused := s.run(b, 5*time.Second)
+	if c := b.Count(); !done || len(refused) > 0 || c.Confirmed != 10 || c.Took < refusalPatience || c.Took > 3*time.Second {
+		t.Fatalf("done %v, refused %v, %+v", done, refused, c)
+	}
+}
+
+// A proxy that refuses and does hold the text is not free of it.
+func TestRefusingProxyThatHoldsTheTextIsNotFree(t *testing.T) {
+	s := newSim(10, 1, 5, 1)
+	m := NewMemory()
+	s.write("mp-new-r1-0")
+	if done, _ := s.run(New(ask(present("mp-new-r1-0")), m, s.now), 5*time.Second); !done {
+		t.Fatal("not done")
+	}
+	s.proxies[1].refuses = true
+	s.write()
+	if done, refused := s.run(New(ask(absent("mp-new-r1-")), m, s.now), 5*time.Second); done || len(refused) != 1 {
+		t.Fatalf("done %v, refused %v", done, refused)
+	}
+}
+
 // A proxy that refuses something else all the time and holds the change is no refusal.
 func TestOldRefusalOfAnotherThingIsNone(t *testing.T) {
 	s := newSim(3, 1, 6, 1)

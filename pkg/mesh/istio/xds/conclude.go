@@ -106,7 +106,7 @@ func (b *Barrier) weigh(p *proxy, r Reading, now time.Time) answer {
 	case changed:
 		a.outcome = holds
 		b.nominate(p, r.Scope, now)
-	case r.Began.Sub(b.began) >= quiet && b.settled(p, r.Scope):
+	case r.Began.Sub(b.began) >= quiet && b.still(p, r.Scope, now):
 		a.outcome = weak
 	default:
 		a.outcome = unread
@@ -266,7 +266,7 @@ func (b *Barrier) recall(p *proxy, scope Scope, polled time.Time) {
 	a := p.answers[scope]
 	nonces, settled := b.nonces(p), b.settled(p, scope)
 	switch {
-	case a.outcome == weak && (!settled || nonces != a.nonces):
+	case a.outcome == weak && (!b.still(p, scope, polled) || nonces != a.nonces):
 		a.outcome = unread
 	case a.outcome == weak && polled.After(a.ended):
 		a.outcome = holds
@@ -296,6 +296,19 @@ func (b *Barrier) routeless(p *proxy) bool {
 func (b *Barrier) settled(p *proxy, scope Scope) bool {
 	for _, st := range p.seats {
 		if !st.now.watch(scope).Settled() {
+			return false
+		}
+	}
+	return true
+}
+
+// still tells whether nothing is under way to a proxy: it has acknowledged the newest response, or refuses it. Istiod
+// keeps the text of a refusal until the next acknowledgement, so that it may be of an older response; it is taken for
+// the answer to the newest one where the proxy has had a second for another.
+func (b *Barrier) still(p *proxy, scope Scope, now time.Time) bool {
+	for _, st := range p.seats {
+		w := st.now.watch(scope)
+		if !w.Settled() && (w.Error == "" || now.Sub(st.sentAt) < refusalPatience) {
 			return false
 		}
 	}

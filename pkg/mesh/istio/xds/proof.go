@@ -128,7 +128,7 @@ func (b *Barrier) Refused(now time.Time) []Refusal {
 	}
 	out := make([]Refusal, len(all))
 	for i, p := range all {
-		out[i] = Refusal{Proxy: p.id, Message: b.refusal(p, now)}
+		out[i] = Refusal{Proxy: p.id, Message: words(p.id, b.refusal(p, now))}
 	}
 	return out
 }
