@@ -45,7 +45,46 @@ func newPlanner(set policy.Set, f rolloutFlags, s *session) (*planner, error) {
 		return nil, &codeError{code: exitInvalid, err: fmt.Errorf("the files hold no policy: there is nothing to roll out")}
 	}
 	p.doc.Spec = v1alpha1.DefaultRolloutSpec(p.doc.Spec)
+	if len(set.Rollouts) == 1 {
+		p.set.Rollouts = []policy.RolloutDoc{{Object: p.flagged(set.Rollouts[0].Object), Source: set.Rollouts[0].Source}}
+	}
 	return p, nil
+}
+
+// flagged is a Rollout document as the flags make it, for the rules that look at its times.
+func (p *planner) flagged(doc *v1alpha1.Rollout) *v1alpha1.Rollout {
+	out := *doc
+	set := func(field **v1alpha1.Duration, flag time.Duration) {
+		if flag > 0 {
+			*field = &v1alpha1.Duration{Duration: flag}
+		}
+	}
+	set(&out.Spec.Analysis.Tick, p.flags.tick)
+	set(&out.Spec.Bake, p.flags.bake)
+	set(&out.Spec.Deadline, p.flags.deadline)
+	if c := out.Spec.Strategy.Canary; c != nil && (p.flags.stepMin > 0 || p.flags.stepMax > 0 || len(p.flags.steps) > 0) {
+		out.Spec.Strategy.Canary = p.flaggedSteps(*c)
+	}
+	return &out
+}
+
+func (p *planner) flaggedSteps(c v1alpha1.Canary) *v1alpha1.Canary {
+	steps := slices.Clone(c.StepList())
+	if len(p.flags.steps) > 0 {
+		return &v1alpha1.Canary{By: c.By} // the flags' own check has seen them
+	}
+	for i := range steps {
+		if steps[i].SetWeight == nil {
+			continue
+		}
+		if p.flags.stepMin > 0 {
+			steps[i].Min = &v1alpha1.Duration{Duration: p.flags.stepMin}
+		}
+		if p.flags.stepMax > 0 {
+			steps[i].Max = &v1alpha1.Duration{Duration: p.flags.stepMax}
+		}
+	}
+	return &v1alpha1.Canary{By: c.By, Steps: steps}
 }
 
 func rolloutNames(set policy.Set) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/rollout"
 	"github.com/meshpol/meshpol/pkg/strategy"
+	"github.com/meshpol/meshpol/pkg/validate"
 )
 
 const (
@@ -181,5 +183,30 @@ func TestJudgeConfigFollowsTheAnalysis(t *testing.T) {
 	}
 	if c.Tick != 10*time.Second || c.Steps != 2 || c.PlannedTicks != 18 || c.Scrape != 5*time.Second {
 		t.Errorf("%+v", c)
+	}
+}
+
+// The rules look at the times that count: those of the flags where they take the place of the document's.
+func TestValidationSeesTheFlags(t *testing.T) {
+	short := strings.NewReplacer("{setWeight: 10}", "{setWeight: 50, max: 12s}", "bake: 7m", "bake: 8s").Replace(aRollout)
+	for _, c := range []struct {
+		flags rolloutFlags
+		want  int
+	}{
+		{rolloutFlags{}, 2},
+		{rolloutFlags{tick: 5 * time.Second}, 0},
+		{rolloutFlags{bake: time.Minute}, 1},
+		{rolloutFlags{bake: time.Minute, stepMax: time.Minute}, 0},
+		{rolloutFlags{bake: time.Minute, steps: []float64{10, 50}}, 0},
+	} {
+		p, err := newPlanner(setOf(t, aTimeout, short), c.flags, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := validate.Check(p.set, nil, nil)
+		found = slices.DeleteFunc(found, func(f validate.Finding) bool { return f.Code != "MP219" })
+		if len(found) != c.want {
+			t.Errorf("%+v: %v, want %d of MP219", c.flags, found, c.want)
+		}
 	}
 }
