@@ -73,7 +73,7 @@ func homes() map[string][]string {
 		"k8s.io/client-go":                 {"pkg/kube"},
 		"k8s.io/client-go/rest":            {"pkg/kube", "cmd/meshpol"},
 		"k8s.io/client-go/tools/clientcmd": {"pkg/kube", "cmd/meshpol"},
-		"k8s.io/streaming":                 {"pkg/kube"},
+		"k8s.io/streaming":                 {"pkg/kube", "internal/fakekube"},
 		"pgregory.net/rapid":               {},
 		"sigs.k8s.io/gateway-api":          {"pkg/mesh/linkerd"},
 		"sigs.k8s.io/yaml":                 {"pkg/policy", "internal/printer"},

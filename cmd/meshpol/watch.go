@@ -74,7 +74,7 @@ func (w *watcher) look(ctx context.Context) (over bool, err error) {
 	}
 	w.of = rollout.StoredState{State: state, Lock: lock}
 	over = state.Phase.Ended() || state.Phase == rollout.Failed || (state.Phase == rollout.Paused && lock.Holder == "")
-	if err := w.show(ctx, over); err != nil {
+	if err := w.show(over); err != nil {
 		return true, err
 	}
 	if !over {
@@ -100,7 +100,7 @@ func (w *watcher) unseen(err error) error {
 }
 
 // show prints what has changed. One document for programs means that it is the last one.
-func (w *watcher) show(ctx context.Context, last bool) error {
+func (w *watcher) show(last bool) error {
 	format := w.app.format()
 	whole := format == printer.JSON || format == printer.YAML
 	if whole && !last || !whole && !w.of.State.Updated.After(w.shown) {

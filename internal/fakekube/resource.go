@@ -159,7 +159,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, p path) {
 	case r.Method == http.MethodPatch:
 		s.patch(w, r, p, body)
 	case r.Method == http.MethodDelete:
-		s.delete(w, r, p, body)
+		s.delete(w, p, body)
 	}
 }
 
@@ -276,7 +276,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request, p path, body []b
 	s.store(w, r, p, o, before, http.StatusOK)
 }
 
-func (s *Server) delete(w http.ResponseWriter, r *http.Request, p path, body []byte) {
+func (s *Server) delete(w http.ResponseWriter, p path, body []byte) {
 	var opts metav1.DeleteOptions
 	if len(body) > 0 {
 		if err := json.Unmarshal(body, &opts); err != nil {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,7 +72,7 @@ func (f *forwarder) ask(ctx context.Context, namespace, pod, port, path string, 
 	}
 	// A connection whose answer was not read to its end is not used again, and another one could be another process's.
 	_, err = io.CopyN(io.Discard, resp.Body, drain)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return from, fmt.Errorf("asking pod %s/%s on port %s: %w", namespace, pod, port, err)
 	}
 	return from, nil
@@ -113,8 +114,8 @@ func (f *forwarder) content(ctx context.Context, namespace, pod string, scope xd
 
 // absent tells that an Envoy has nothing of a scope at all, which it answers as an error.
 func absent(err error) bool {
-	answer, ok := err.(*answerError)
-	return ok && strings.Contains(answer.text, "not found in config dump")
+	var answer *answerError
+	return errors.As(err, &answer) && strings.Contains(answer.text, "not found in config dump")
 }
 
 // dumpPath asks for no more than is needed: clusters by their names, which hold the host. Route configurations are

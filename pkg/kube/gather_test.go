@@ -249,10 +249,9 @@ func TestVersionOfAnUntaggedIstiod(t *testing.T) {
 
 func TestVersions(t *testing.T) {
 	for tag, want := range map[string]string{"pilot:1.24.3": "1.24.3", "pilot:1.24.3-distroless": "1.24.3", "pilot:v1.31-alpha.2": "1.31", "pilot:latest": "", "pilot:1.24.3@sha256": "1.24.3"} {
-		got := istiodOf(slimPod{}).version
 		var p slimPod
 		p.Spec.Containers = []slimContainer{{Name: "discovery", Image: "docker.io/istio/" + tag}}
-		if got = istiodOf(p).version; got != want {
+		if got := istiodOf(p).version; got != want {
 			t.Errorf("%s: %q, want %q", tag, got, want)
 		}
 	}

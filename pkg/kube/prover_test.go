@@ -67,7 +67,7 @@ func (m *fakeMesh) syncz(w http.ResponseWriter, _ *http.Request) {
 			"resources": map[string]any{"type.googleapis.com/envoy.config.route.v3.RouteConfiguration": map[string]any{"lastError": p.lastError}},
 		})
 	}
-	json.NewEncoder(w).Encode(out) //nolint:errcheck // a test's own client
+	json.NewEncoder(w).Encode(out)
 }
 
 func (m *fakeMesh) dump(w http.ResponseWriter, r *http.Request, pod string) {

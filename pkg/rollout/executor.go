@@ -261,7 +261,7 @@ func nextStep(s State) string {
 	name := s.Name + " -n " + s.Target.Namespace
 	switch s.Phase {
 	case Paused:
-		return fmt.Sprintf("meshpol rollout resume %s, or meshpol rollback %s", name, name)
+		return fmt.Sprintf("meshpol rollout resume %s, or meshpol rollout abort %s", name, name)
 	case Succeeded:
 		return fmt.Sprintf("meshpol rollback %s brings the old policy back", name)
 	case Failed:

@@ -77,8 +77,11 @@ type wireStatus struct {
 // ParseSyncz decodes what istiod answers to /debug/syncz, one proxy after the other.
 func ParseSyncz(r io.Reader) ([]Status, error) {
 	d := json.NewDecoder(r)
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return nil, fmt.Errorf("decoding istiod's synchronisation status: no list (%v, %v)", t, err)
+	switch t, err := d.Token(); {
+	case err != nil:
+		return nil, fmt.Errorf("decoding istiod's synchronisation status: %w", err)
+	case t != json.Delim('['):
+		return nil, fmt.Errorf("decoding istiod's synchronisation status: it begins with %v, not with a list", t)
 	}
 	var out []Status
 	for d.More() {
