@@ -110,6 +110,15 @@ func stopping() []rollout.Event {
 	}
 }
 
+// pausing ends at a pause, which is told once.
+func pausing() []rollout.Event {
+	return []rollout.Event{
+		rollout.StepStarted{Head: head(0), Index: 1, Steps: 6, Name: "1 %", Exposure: byRequest(0.01)},
+		rollout.PausedEvent{Head: head(time.Second), Reason: "interrupted by a signal", Exposed: "1 % of requests", Next: "meshpol rollout resume cart-timeout -n shop"},
+		rollout.Ended{Head: head(time.Second), Phase: rollout.Paused, Cause: rollout.CausePerson, Reason: "interrupted by a signal", Took: time.Minute},
+	}
+}
+
 func emitted(events []rollout.Event, f printer.Format, o printer.Options) []byte {
 	var out bytes.Buffer
 	sink := printer.New(&out, f, o).Events()
@@ -132,6 +141,7 @@ func TestEventLines(t *testing.T) {
 		"failing_colour":   {failing(), printer.Options{Colour: true}},
 		"failing_several":  {failing(), printer.Options{Several: true}},
 		"stopping":         {stopping(), printer.Options{}},
+		"pausing":          {pausing(), printer.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden.Equal(t, "events/"+name+".golden", emitted(c.events, printer.Text, c.opts))

@@ -50,8 +50,8 @@ type run struct {
 	proof         *rollout.Proof
 	judged        metrics.Judgement
 	said          time.Time
-	// back tells that it is being taken back.
-	back bool
+	// back tells that it is being taken back, paused that the pause was told with all there is to it.
+	back, paused bool
 }
 
 // Emit writes one event.
@@ -114,6 +114,7 @@ func (t *textLines) begin(e rollout.Started) {
 	r := t.of(e.Head)
 	r.started, r.steps = e.At, e.Steps
 	verb := "rollout"
+	r.paused = false
 	if e.Resumed {
 		verb = "going on with rollout"
 	}
@@ -127,6 +128,7 @@ func (t *textLines) begin(e rollout.Started) {
 func (t *textLines) step(e rollout.StepStarted) {
 	r := t.of(e.Head)
 	r.index, r.steps, r.name, r.exposed = e.Index, e.Steps, e.Name, exposedText(e.Name, e.Exposure)
+	r.paused = false
 	r.proof, r.judged, r.said = nil, metrics.Judgement{}, e.At
 	text := "begins: " + r.exposed
 	if e.Asked != "" {
@@ -187,6 +189,7 @@ func (t *textLines) passed(e rollout.StepPassed) {
 
 func (t *textLines) paused(e rollout.PausedEvent) {
 	r := t.of(e.Head)
+	r.paused = true
 	t.line(r, labelPaused, t.styles.paint(t.styles.warn, oneLine(e.Reason)))
 	t.facts(r, labelPaused, "in force now: "+newPolicyFor(e.Exposed), e.Next)
 }
@@ -231,6 +234,11 @@ func (t *textLines) kept(e rollout.Kept) {
 func (t *textLines) ended(e rollout.Ended) {
 	r := t.of(e.Head)
 	text := string(e.Phase) + " after " + span(e.Took)
+	if e.Phase == rollout.Paused && r.paused {
+		t.line(r, labelDone, t.styles.paint(t.styles.phase(e.Phase), text))
+		delete(t.runs, e.Target.String()+" "+e.Rollout)
+		return
+	}
 	if e.Cause != "" {
 		text += ": " + causeText(e.Cause)
 	}
