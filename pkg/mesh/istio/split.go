@@ -206,7 +206,7 @@ func (p *splitter) join(st site, m tree, c condition) (tree, bool, error) {
 		if h := taken(seen, c.headers); h != "" {
 			return nil, false, refusal(codeHeaderTaken, p.f.first(), "spec.target",
 				where(st.base)+": a match already tests the header "+h+", and a match has one test per header",
-				"canary by instance, or take that test out of the route")
+				"take that test out of the route, or go without a split: meshpol apply")
 		}
 	}
 	for h, v := range c.headers {
