@@ -30,11 +30,11 @@ func newExplainCmd(a *app) *cobra.Command {
 // explanation looks a code up among the rules' and the mesh's.
 func explanation(code string) (printer.ExplanationDocument, bool) {
 	if c, ok := validate.Explain(code); ok {
-		return printer.ExplanationDocument{Code: c.Code, Severity: string(c.Severity), Title: c.Title, Why: c.Why}, true
+		return printer.ExplanationDocument{Code: c.Code, Severity: string(c.Severity), Title: c.Title, Why: c.Why, Next: c.Next}, true
 	}
 	for _, c := range istio.Codes() {
 		if strings.EqualFold(c.Code, code) {
-			return printer.ExplanationDocument{Code: c.Code, Title: c.Title}, true
+			return printer.ExplanationDocument{Code: c.Code, Severity: c.Severity(), Title: c.Title, Why: c.Why, Next: c.Next}, true
 		}
 	}
 	return printer.ExplanationDocument{}, false

@@ -95,7 +95,7 @@ func TestUnknownCommands(t *testing.T) {
 func TestExplain(t *testing.T) {
 	for _, code := range []string{"mp301", "MP540", "MP101"} {
 		exit, out, stderr := alone(t, "explain", code)
-		if exit != exitOK || !strings.HasPrefix(out, strings.ToUpper(code)) || stderr != "" {
+		if exit != exitOK || !strings.HasPrefix(out, strings.ToUpper(code)) || !strings.Contains(out, "\n\nnext: ") || stderr != "" {
 			t.Errorf("%s: exit code %d, %s%s", code, exit, out, stderr)
 		}
 	}

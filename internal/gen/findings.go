@@ -25,20 +25,16 @@ func families() []family {
 }
 
 // entry is a code of whichever list.
-type entry struct{ code, severity, title, why string }
+type entry struct{ code, severity, title, why, next string }
 
 // entries are the codes of validate and of every mesh, sorted.
 func entries() []entry {
 	var out []entry
 	for _, c := range validate.Codes() {
-		out = append(out, entry{c.Code, string(c.Severity), c.Title, c.Why})
+		out = append(out, entry{c.Code, string(c.Severity), c.Title, c.Why, c.Next})
 	}
 	for _, c := range istio.Codes() {
-		severity := "error (Istio)"
-		if strings.HasPrefix(c.Code, "MP57") {
-			severity = "note (Istio)"
-		}
-		out = append(out, entry{c.Code, severity, c.Title, ""})
+		out = append(out, entry{c.Code, c.Severity() + " (Istio)", c.Title, c.Why, c.Next})
 	}
 	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.code, b.code) })
 	return out
@@ -49,22 +45,16 @@ func findingsPage() []byte {
 	var out strings.Builder
 	out.WriteString("# Findings\n\nGenerated from the code by `go run ./internal/gen`. Do not edit.\n\n" +
 		"Every finding has a stable code; a code is never used for anything else.\n" +
-		"An error stops before the first write (exit code 3); a warning, an info and a note do not.\n")
+		"An error stops before the first write (exit code 3); a warning, an info and a note do not.\n" +
+		"`meshpol explain CODE` says the same on a terminal.\n")
 	all := entries()
 	for _, f := range families() {
 		fmt.Fprintf(&out, "\n## %s\n\n%s\n", f.title, f.text)
 		for _, e := range all {
 			if strings.HasPrefix(e.code, f.prefix) {
-				fmt.Fprintf(&out, "\n### %s: %s\n\n%s.%s\n", e.code, e.title, strings.ToUpper(e.severity[:1])+e.severity[1:], spaced(e.why))
+				fmt.Fprintf(&out, "\n### %s: %s\n\n%s. %s\n\n**Next:** %s\n", e.code, e.title, strings.ToUpper(e.severity[:1])+e.severity[1:], e.why, e.next)
 			}
 		}
 	}
 	return []byte(out.String())
-}
-
-func spaced(s string) string {
-	if s == "" {
-		return ""
-	}
-	return " " + s
 }

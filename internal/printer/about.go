@@ -28,25 +28,20 @@ func (p *Printer) Version(v VersionDocument) error {
 
 // ExplanationDocument says what a finding's code means.
 type ExplanationDocument struct {
-	Code     string `json:"code"`
-	Severity string `json:"severity,omitempty"`
+	Code string `json:"code"`
+	// Severity is error, warning, info or note.
+	Severity string `json:"severity"`
 	Title    string `json:"title"`
-	// Why says why it matters and what to do.
-	Why string `json:"why,omitempty"`
+	// Why says why it matters, Next what to do.
+	Why  string `json:"why"`
+	Next string `json:"next"`
 }
 
-// Explanation writes what a code means.
+// Explanation writes what a code means and what to do.
 func (p *Printer) Explanation(e ExplanationDocument) error {
 	if p.format != Text {
 		return p.document(e)
 	}
-	head := p.styles.paint(p.styles.strong, e.Code)
-	if e.Severity != "" {
-		head += " (" + e.Severity + ")"
-	}
-	text := fmt.Sprintf("%s: %s\n", head, e.Title)
-	if e.Why != "" {
-		text += "\n" + e.Why + "\n"
-	}
-	return p.write(text)
+	return p.write(fmt.Sprintf("%s (%s): %s\n\n%s\n\nnext: %s\n", p.styles.paint(p.styles.strong, e.Code),
+		p.styles.paint(p.severity(e.Severity), e.Severity), e.Title, e.Why, p.styles.paint(p.styles.accent, e.Next)))
 }

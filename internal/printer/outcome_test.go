@@ -44,10 +44,17 @@ func TestAbout(t *testing.T) {
 	var out bytes.Buffer
 	p := printer.New(&out, printer.Text, printer.Options{})
 	v := printer.VersionDocument{Version: "v1.2.3", Revision: "0123456789abcdef", Go: "go1.26", Platform: "linux/amd64"}
-	if err := errors.Join(p.Version(v), p.Explanation(printer.ExplanationDocument{Code: "MP301", Severity: "error", Title: "too long", Why: "It is."}), p.Explanation(printer.ExplanationDocument{Code: "MP540", Title: "not here"})); err != nil {
+	if err := errors.Join(p.Version(v), p.Explanation(explained()[0])); err != nil {
 		t.Fatal(err)
 	}
-	if want := "meshpol v1.2.3 0123456789ab go1.26 linux/amd64\nMP301 (error): too long\n\nIt is.\nMP540: not here\n"; out.String() != want {
+	if want := "meshpol v1.2.3 0123456789ab go1.26 linux/amd64\nMP301 (warning): too long\n\nIt is.\n\nnext: Shorten it.\n"; out.String() != want {
 		t.Errorf("%q", out.String())
+	}
+}
+
+func explained() []printer.ExplanationDocument {
+	return []printer.ExplanationDocument{
+		{Code: "MP301", Severity: "warning", Title: "too long", Why: "It is.", Next: "Shorten it."},
+		{Code: "MP540", Severity: "error", Title: "not here", Why: "It is not.", Next: "Wait."},
 	}
 }

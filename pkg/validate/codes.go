@@ -16,8 +16,9 @@ type Code struct {
 	Severity Severity `json:"severity"`
 	// Title is the finding in one line, without particulars.
 	Title string `json:"title"`
-	// Why says why it matters and what to do.
-	Why string `json:"why"`
+	// Why says why it matters, Next what to do.
+	Why  string `json:"why"`
+	Next string `json:"next"`
 }
 
 // Codes lists every code of this package and of policy.Load, sorted. A mesh has a list of its own.
@@ -45,43 +46,60 @@ func schemaCodes() []Code {
 	return []Code{
 		{policy.CodeRead, Error, "a file cannot be read",
 			"The file is missing, locked, larger than 10 MiB, not UTF-8, or has a thousand faults. Nothing of it is " +
-				"used, and nothing is written to the cluster."},
+				"used, and nothing is written to the cluster.",
+			"Check path and permissions, save the file as UTF-8, split one above 10 MiB; of one with a thousand " +
+				"faults mend the first and try again."},
 		{policy.CodeSyntax, Error, "a file is not YAML",
-			"The line names where the parser lost its way; the cause is often in the line before. Indent with " +
-				"spaces: YAML forbids tabs."},
+			"The line names where the parser lost its way; the cause is often in the line before.",
+			"Look there for a missing colon, quote or dash, and indent with spaces: YAML forbids tabs."},
 		{policy.CodeNotPlain, Error, "anchors, aliases and tags are not allowed",
-			"They make a document mean more than it shows, and an alias can grow without bound. Write the value " +
-				"itself."},
+			"They make a document mean more than it shows, and an alias can grow without bound.",
+			"Write the value itself wherever it is meant, and leave tags such as !!str out."},
 		{policy.CodeEmpty, Error, "there is nothing to read",
 			"No file was given, a directory holds no .yaml, .yml or .json file, or a file holds no document. An " +
-				"empty set is refused, because a typing error in a path must not look like success."},
+				"empty set is refused, because a typing error in a path must not look like success.",
+			"Name the files with -f, add -R where they are in directories further down, and leave empty files out."},
 		{policy.CodeAPIVersion, Error, "another apiVersion",
-			"meshpol reads meshpol.io/v1alpha1 only. Keep other documents, such as the mesh's own resources, in a " +
+			"meshpol reads meshpol.io/v1alpha1 only. To skip another document in silence would skip a misspelt " +
+				"policy, too.",
+			"Write apiVersion: meshpol.io/v1alpha1. Keep other documents, such as the mesh's own resources, in a " +
 				"directory of their own."},
 		{policy.CodeKind, Error, "an unknown kind",
-			"The kinds are Authorization, CircuitBreaker, FaultInjection, MutualTLS, RateLimit, Retry, Timeout, " +
-				"TrafficShift and Rollout."},
+			"The kind decides which fields there are, so that nothing of the document can be read.",
+			"Write Authorization, CircuitBreaker, FaultInjection, MutualTLS, RateLimit, Retry, Timeout, TrafficShift " +
+				"or Rollout, with these capitals."},
 		{policy.CodeUnknown, Error, "an unknown field",
-			"A misspelt field that is ignored in silence is a policy that does not do what its author thinks. " +
-				"Fields of the design that come later are named as such."},
+			"A misspelt field that is ignored in silence is a policy that does not do what its author thinks. Fields " +
+				"of the design that come later are named as such.",
+			"Write it as the finding suggests; docs/reference/policies.md has all fields, and with " +
+				"docs/reference/schema an editor completes them. Remove a field of a later release."},
 		{policy.CodeTwice, Error, "one key twice",
-			"Which of the two would count depends on the parser. Keep one."},
+			"Which of the two would count depends on the parser.",
+			"Keep one of them; the finding names the line of the other."},
 		{policy.CodeType, Error, "a value of another type",
-			"Texts that look like numbers need quotes, durations need a unit (250ms), and a key without a value " +
-				"means nothing."},
+			"What would have to be guessed at is refused: 500 may be milliseconds or seconds, and a key without a " +
+				"value means nothing.",
+			"Put texts that look like numbers into quotes, give durations a unit (250ms), and remove a key that has " +
+				"no value."},
 		{policy.CodeMissing, Error, "a required field is missing",
-			"The field has no default that would be right for everybody."},
+			"The field has no default that would be right for everybody.",
+			"Add it; docs/reference/policies.md has an example of every kind."},
 		{policy.CodeValue, Error, "an impossible value",
-			"The value is outside the range, the list of words or the format of its field. The message names what " +
-				"is allowed."},
+			"The value is outside the range, the list of words or the format of its field.",
+			"Write a value that the finding names as allowed; docs/reference/policies.md has the limits of every " +
+				"field."},
 		{policy.CodeTogether, Error, "fields that exclude or need each other",
-			"One of the fields decides what the other one says, or means nothing without it."},
+			"One of the fields decides what the other one says, or means nothing without it.",
+			"Keep one of two that exclude each other, and add the one that the other needs; the finding names both."},
 		{policy.CodeTarget, Error, "a target that the kind cannot have",
 			"A policy acts in the proxies of the callers or of the servers, and not every kind can be narrowed to a " +
-				"route, a workload or a host."},
+				"route, a workload or a host.",
+			"Choose one of the targets that the finding allows, and leave target.routes out where the kind holds for " +
+				"a whole service."},
 		{policy.CodeDuplicate, Error, "two documents with one name",
-			"Kind, namespace and name identify a policy in status, history and rollback. Give one of them another " +
-				"name."},
+			"Kind, namespace and name identify a policy in status, history and rollback.",
+			"Give one of them another name, or remove it. Where only one was written, look for a copy of the file " +
+				"below what -f names."},
 	}
 }
 
@@ -90,6 +108,8 @@ func noteCodes() []Code {
 	return []Code{
 		{strategy.CodeDropped, Info, "a step is left out for lack of traffic",
 			"At this share the target would not get twice the least number of requests within the step's longest " +
-				"time, so the step could only end without a verdict. Lengthen max, or begin with a wider step."},
+				"time, so the step could only end without a verdict.",
+			"Nothing, where the wider steps are enough. Else give the step time (max, --step-max), ask for fewer " +
+				"requests (--min-requests), or begin with a wider step (--steps)."},
 	}
 }

@@ -211,7 +211,7 @@ func TestCodesAreUniqueAndExplained(t *testing.T) {
 			t.Errorf("the code %q is used twice or malformed", c.Code)
 		}
 		seen[c.Code] = true
-		if c.Title == "" || !strings.HasSuffix(c.Why, ".") || !slices.Contains([]validate.Severity{validate.Error, validate.Warning, validate.Info}, c.Severity) {
+		if c.Title == "" || !strings.HasSuffix(c.Why, ".") || !strings.HasSuffix(c.Next, ".") || !slices.Contains([]validate.Severity{validate.Error, validate.Warning, validate.Info}, c.Severity) {
 			t.Errorf("%s is not described: %+v", c.Code, c)
 		}
 	}

@@ -1,6 +1,9 @@
 package istio
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
@@ -8,9 +11,12 @@ import (
 type Code struct {
 	// Code is MP4xx where a live object is in the way, MP54x to MP56x where Istio cannot express something, MP57x for
 	// notes that do not stop.
-	Code string
+	Code string `json:"code"`
 	// Title is the finding in one line, without the particulars.
-	Title string
+	Title string `json:"title"`
+	// Why says why it matters, Next what to do.
+	Why  string `json:"why"`
+	Next string `json:"next"`
 }
 
 const (
@@ -63,53 +69,15 @@ const (
 
 // Codes lists every code that this package gives, in order.
 func Codes() []Code {
-	return []Code{
-		{codeNoService, "the Service is not in the cluster"},
-		{codeHostElsewhere, "a VirtualService owns the host and routes nothing to the service"},
-		{codeSecondVS, "two VirtualServices hold the same host for sidecars; Istio uses one of them only"},
-		{codeOtherController, "another progressive-delivery controller owns the object"},
-		{codeHTTPRoute, "a Gateway API HTTPRoute is attached to the service"},
-		{codeNotHTTP, "the traffic is not HTTP for the mesh, so no route can carry the policy"},
-		{codeWildcardVS, "a VirtualService with a wildcard host covers the service"},
-		{codeMixedHosts, "a route divides its requests between the service and another host"},
-		{codeHeaderTaken, "a route already matches the header that the cohort needs"},
-		{codeNoRoute, "no route to the service fits the policy's target"},
-		{codeHiddenRule, "a DestinationRule in a client namespace hides the service's own"},
-		{codeSeveralRules, "several DestinationRules of one namespace hold the host"},
-		{codeSelectorRule, "a DestinationRule with a workloadSelector replaces the host's rule for some clients"},
-		{codeRuleNotExported, "the DestinationRule is not exported to every client that the routes reach"},
-		{codeDelegateMatch, "the delegating route's match cannot be combined with ours"},
-		{codeLeftovers, "the object still bears marks of another rollout"},
-		{codeNoPort, "the Service has no such HTTP port"},
-		{codeNameCollision, "two hosts have the same name once Envoy's statistics flatten it"},
-		{codeMissingSubset, "a route names a subset that no DestinationRule defines"},
+	return slices.Concat(serviceMeanings(), objectMeanings(), fieldMeanings(), targetMeanings(), noteMeanings())
+}
 
-		{codeKind, "this kind is not yet supported on Istio"},
-		{codeTarget, "this target is not yet supported on Istio"},
-		{codeExposure, "this kind cannot be exposed in this way"},
-		{codeIdle, "Istio has no idle timeout per route"},
-		{codeBackoff, "retry backoff needs Istio 1.26"},
-		{codeMaxEjection, "Istio cannot cap the ejection time"},
-		{codeFraction, "Istio takes whole percents only"},
-		{codeBreakerRoute, "a circuit breaker acts on a service or port, not on routes"},
-		{codeNarrowing, "the narrowing cannot be combined with the route's own match"},
-		{codeOverlap, "two policies narrow the same route to overlapping requests"},
-		{codeSameKind, "two policies of one kind act on the same requests"},
-		{codeNoRouteStats, "route statistics are not exported before Istio 1.23"},
-		{codeValue, "Istio refuses this value"},
-		{codeNoTimeout, "a delegate cannot switch a timeout off that its root sets"},
-		{codeNotByInstance, "the routes cannot be split by client pod"},
-		{codeStrategyMatch, "the chosen population cannot be matched"},
-		{codeNothingToDo, "the policy sets nothing"},
-
-		{noteShareOfPool, "a pool limit is absolute: a share of the requests proves nothing about it"},
-		{noteSharedPrefix, "a statPrefix of the user's own also counts other routes"},
-		{noteOutsideVS, "some traffic to the service passes no VirtualService"},
-		{noteCopiedRule, "a broader DestinationRule was copied into the new one"},
-		{noteGRPC, "route statistics do not see gRPC status"},
-		{noteTimeoutGone, "a timeout of 0s is written as no timeout, since Istio refuses 0s"},
-		{noteFilterByName, "an EnvoyFilter matches a route by its name and misses the clone"},
+// Severity is error, or note for what does not stop.
+func (c Code) Severity() string {
+	if strings.HasPrefix(c.Code, "MP57") {
+		return "note"
 	}
+	return "error"
 }
 
 // refusal makes the error for a policy; the mesh's version is filled in by Compile.

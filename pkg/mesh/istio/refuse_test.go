@@ -177,8 +177,11 @@ func TestEveryCodeIsListedOnceAndTried(t *testing.T) {
 	seen := map[string]bool{}
 	last := ""
 	for _, c := range istio.Codes() {
-		if seen[c.Code] || c.Code <= last || c.Title == "" {
-			t.Errorf("%s is there twice, out of order or without a title", c.Code)
+		if seen[c.Code] || c.Code <= last {
+			t.Errorf("%s is there twice or out of order", c.Code)
+		}
+		if c.Title == "" || !strings.HasSuffix(c.Why, ".") || !strings.HasSuffix(c.Next, ".") {
+			t.Errorf("%s is not described: %+v", c.Code, c)
 		}
 		seen[c.Code], last = true, c.Code
 		note := strings.HasPrefix(c.Code, "MP57")
