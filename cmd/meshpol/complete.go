@@ -7,9 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshpol/meshpol/pkg/mesh/istio"
 	"github.com/meshpol/meshpol/pkg/rollout"
-	"github.com/meshpol/meshpol/pkg/validate"
 )
 
 // completeWithin is how long a person at a shell waits for names from the cluster; without an answer there are none.
@@ -85,12 +83,8 @@ func completeCodes(_ *cobra.Command, args []string, _ string) ([]cobra.Completio
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var codes []cobra.Completion
-	for _, c := range validate.Codes() {
-		codes = append(codes, cobra.CompletionWithDesc(c.Code, c.Title))
+	for _, e := range explanations() {
+		codes = append(codes, cobra.CompletionWithDesc(e.Code, e.Title))
 	}
-	for _, c := range istio.Codes() {
-		codes = append(codes, cobra.CompletionWithDesc(c.Code, c.Title))
-	}
-	slices.Sort(codes)
 	return codes, cobra.ShellCompDirectiveNoFileComp
 }

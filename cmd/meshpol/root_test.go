@@ -92,18 +92,6 @@ func TestUnknownCommands(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	for _, code := range []string{"mp301", "MP540", "MP101"} {
-		exit, out, stderr := alone(t, "explain", code)
-		if exit != exitOK || !strings.HasPrefix(out, strings.ToUpper(code)) || !strings.Contains(out, "\n\nnext: ") || stderr != "" {
-			t.Errorf("%s: exit code %d, %s%s", code, exit, out, stderr)
-		}
-	}
-	if _, out, _ := alone(t, "explain", "MP301", "-o", "json"); !strings.Contains(out, `"code": "MP301"`) || !strings.Contains(out, `"why": "`) {
-		t.Error(out)
-	}
-}
-
 func TestVersion(t *testing.T) {
 	_, out, _ := alone(t, "version", "-o", "json")
 	for _, field := range []string{`"version": "`, `"go": "go`, `"platform": "`} {

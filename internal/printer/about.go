@@ -37,6 +37,11 @@ type ExplanationDocument struct {
 	Next string `json:"next"`
 }
 
+// ExplanationsDocument is every code.
+type ExplanationsDocument struct {
+	Codes []ExplanationDocument `json:"codes"`
+}
+
 // Explanation writes what a code means and what to do.
 func (p *Printer) Explanation(e ExplanationDocument) error {
 	if p.format != Text {
@@ -44,4 +49,16 @@ func (p *Printer) Explanation(e ExplanationDocument) error {
 	}
 	return p.write(fmt.Sprintf("%s (%s): %s\n\n%s\n\nnext: %s\n", p.styles.paint(p.styles.strong, e.Code),
 		p.styles.paint(p.severity(e.Severity), e.Severity), e.Title, e.Why, p.styles.paint(p.styles.accent, e.Next)))
+}
+
+// Explanations lists codes; as a document they bear everything that is known of them.
+func (p *Printer) Explanations(codes []ExplanationDocument) error {
+	if p.format != Text {
+		return p.document(ExplanationsDocument{Codes: codes})
+	}
+	t := table{head: []string{"CODE", "SEVERITY", "TITLE"}}
+	for _, c := range codes {
+		t.rows = append(t.rows, []cell{{text: c.Code}, {text: c.Severity, style: p.severity(c.Severity)}, {text: c.Title}})
+	}
+	return p.write(t.text(p.styles, p.opts.Width))
 }

@@ -47,5 +47,6 @@
 // # Documents
 //
 // With -o json or -o yaml, plans, status and findings are one document each: {"plans": […]}, {"rollouts": […]} and
-// {"findings": […]}. Their fields are the json tags of PlanDocument, StatusDocument and FindingsDocument.
+// {"findings": […]}. Their fields are the json tags of PlanDocument, StatusDocument and FindingsDocument. The list of
+// all codes is {"codes": […]}, ExplanationsDocument.
 package printer

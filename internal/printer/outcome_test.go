@@ -58,3 +58,16 @@ func explained() []printer.ExplanationDocument {
 		{Code: "MP540", Severity: "error", Title: "not here", Why: "It is not.", Next: "Wait."},
 	}
 }
+
+func TestExplanations(t *testing.T) {
+	for f, want := range map[printer.Format]string{
+		printer.Text: "CODE   SEVERITY  TITLE\nMP301  warning   too long\nMP540  error     not here\n",
+		printer.JSONLines: `{"codes":[{"code":"MP301","severity":"warning","title":"too long","why":"It is.","next":"Shorten it."},` +
+			`{"code":"MP540","severity":"error","title":"not here","why":"It is not.","next":"Wait."}]}` + "\n",
+	} {
+		var out bytes.Buffer
+		if err := printer.New(&out, f, printer.Options{}).Explanations(explained()); err != nil || out.String() != want {
+			t.Errorf("%q: %q, %v", f, out.String(), err)
+		}
+	}
+}

@@ -120,8 +120,9 @@ func TestSchemaCodesAreThoseOfLoad(t *testing.T) {
 
 // TestMeshesHaveCodesOfTheirOwn keeps a mesh's codes off ours.
 func TestMeshesHaveCodesOfTheirOwn(t *testing.T) {
+	ours := validate.Codes()
 	for _, c := range istio.Codes() {
-		if _, ok := validate.Explain(c.Code); ok {
+		if slices.ContainsFunc(ours, func(o validate.Code) bool { return o.Code == c.Code }) {
 			t.Errorf("%s is a code of Istio and of validate", c.Code)
 		}
 	}

@@ -3,7 +3,6 @@ package validate
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/strategy"
@@ -29,16 +28,6 @@ func Codes() []Code {
 	}
 	slices.SortFunc(out, func(a, b Code) int { return cmp.Compare(a.Code, b.Code) })
 	return out
-}
-
-// Explain finds a code, in whatever case it is written.
-func Explain(code string) (Code, bool) {
-	for _, c := range Codes() {
-		if strings.EqualFold(c.Code, code) {
-			return c, true
-		}
-	}
-	return Code{}, false
 }
 
 // schemaCodes are the codes of policy.Load.

@@ -216,13 +216,3 @@ func TestCodesAreUniqueAndExplained(t *testing.T) {
 		}
 	}
 }
-
-func TestExplain(t *testing.T) {
-	got, ok := validate.Explain("mp301")
-	if !ok || got.Title != "retries that the timeout cuts off" {
-		t.Errorf("%+v, %v", got, ok)
-	}
-	if _, ok := validate.Explain("MP999"); ok {
-		t.Error("MP999 is explained")
-	}
-}
