@@ -42,7 +42,7 @@ func (j FirstJudge) advance(s score, state State, step JudgeStep, tick Tick, now
 	if tick.Fault == "" && !tick.From.Before(step.Started.Add(-time.Second)) {
 		s, state = j.observe(s, state, step, tick)
 	}
-	l := look{c: j.Config, s: s, step: step, now: now, fresh: state, elapsed: now.Sub(step.Started)}
+	l := look{c: j.Config, s: s, step: step, tick: tick, now: now, fresh: state, elapsed: now.Sub(step.Started)}
 	return s, state, l.judge()
 }
 

@@ -56,8 +56,13 @@ func TestVerdictsAndReasons(t *testing.T) {
 		{"nothing to compare with", watch, time.Minute, even(30, 0, 0, 0), Wait, "waiting: 0 of 20 requests on the old side"},
 		{"halves agree", stage, 2 * time.Minute, even(300, 4, 300, 4), Pass,
 			"identical halves agree: new 1.3 % errors against 1.3 % (32 of 2,400 against 32 of 2,400 requests), 2 min; share 50.0 % of 4,800 requests"},
-		{"the share is wrong", stage, 2 * time.Minute, even(240, 0, 360, 0), Inconclusive,
-			"share 40.0 % of 4,800 requests, 50.0 % was asked for (14 standard errors off): part of the requests cannot be split"},
+		{"the share is wrong", stage, 2 * time.Minute, func(from time.Time) Tick {
+			t := even(240, 0, 360, 0)(from)
+			t.Pods["shop/web-c"] = map[Side]Counts{Old: {Requests: 150}}
+			t.Pods["shop/web-a"] = map[Side]Counts{New: {Requests: 120}, Old: {Requests: 30}}
+			return t
+		}, Inconclusive,
+			"share 40.0 % of 4,800 requests, 50.0 % was asked for (14 standard errors off): part of the requests cannot be split; furthest off: shop/web-c with 0 of 150 requests in the last 15 s"},
 		{"a little off is no matter", stage, 2 * time.Minute, even(245, 0, 255, 0), Pass, "share 49.0 %"},
 		{"the new half is worse", stage, time.Minute, even(300, 120, 300, 4), Inconclusive, "identical halves differ"},
 		{"the old half is worse", stage, time.Minute, even(300, 4, 300, 120), Inconclusive, "identical halves differ"},

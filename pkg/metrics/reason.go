@@ -2,7 +2,9 @@ package metrics
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,6 +56,18 @@ func (l look) progress(side Side, n, need float64) string {
 		return text + " on the old side"
 	}
 	return text
+}
+
+// furthest names the pod whose share was furthest from the step's in the last interval, since it tells where to look.
+func (l look) furthest() string {
+	worst, far := "", 0.0
+	for _, pod := range slices.Sorted(maps.Keys(l.tick.Pods)) {
+		c, n := l.tick.Pods[pod][New].Requests, l.tick.Pods[pod][New].Requests+l.tick.Pods[pod][Old].Requests
+		if off := math.Abs(c-n*l.step.Share) / math.Sqrt(max(1, n)); off > far {
+			worst, far = fmt.Sprintf("; furthest off: %s with %s of %s requests in the last %s", pod, number(c), number(n), seconds(l.tick.To.Sub(l.tick.From))), off
+		}
+	}
+	return worst
 }
 
 func boundText(shown, confidence float64) string {

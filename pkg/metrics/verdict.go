@@ -12,6 +12,7 @@ type look struct {
 	s       score
 	step    JudgeStep
 	fresh   State
+	tick    Tick
 	now     time.Time
 	elapsed time.Duration
 }
@@ -265,7 +266,7 @@ func (l look) stage() (Verdict, string) {
 	if l.step.Share > 0 && !l.step.ByInstance {
 		off, se := math.Abs(share-l.step.Share), l.s.shareError(share, n, l.fresh.Ticks)
 		if off > l.c.ShareErrors*se && off > l.c.ShareTolerance*l.step.Share {
-			return Inconclusive, fmt.Sprintf("%s, %s was asked for (%.0f standard errors off): part of the requests cannot be split", text, percent(l.step.Share), off/se)
+			return Inconclusive, fmt.Sprintf("%s, %s was asked for (%.0f standard errors off): part of the requests cannot be split%s", text, percent(l.step.Share), off/se, l.furthest())
 		}
 	}
 	return Pass, "identical halves agree: " + l.comparison() + "; " + text
