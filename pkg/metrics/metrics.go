@@ -74,6 +74,12 @@ type Provider interface {
 	Read(ctx context.Context, q Query, now time.Time, window time.Duration) ([]Series, error)
 }
 
+// Live is a Provider that knows nothing from before it was opened, as one does that asks the proxies: a run that goes on
+// after another one lost the interval between the two.
+type Live interface {
+	Live() bool
+}
+
 // Counts are requests of one side in one interval.
 type Counts struct {
 	// Requests is every finished request, Errors the bad ones, Refused those the policy itself refused (in Errors too).

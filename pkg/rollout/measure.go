@@ -56,6 +56,10 @@ func (r *run) measure(ctx context.Context, at time.Time) error {
 func (r *run) judge(ctx context.Context) error {
 	now := time.Now()
 	from := later(r.state.Tick, now.Add(-longestTick))
+	if r.blind() {
+		r.emit(Warned{Head: r.head(), Text: "reading the proxies directly: what was counted between the last run and this one is lost, the score goes on from now"})
+		from = now
+	}
 	tick := metrics.Tick{From: from, To: now}
 	series, err := r.read(ctx, from, now)
 	var stop *stopped
@@ -82,6 +86,13 @@ func (r *run) judge(ctx context.Context) error {
 	}
 	r.facts.Judgement = judgement
 	return nil
+}
+
+// blind tells that this run goes on after another one, with a source that knows nothing of the time before it: its first
+// reading is what the next one is compared with.
+func (r *run) blind() bool {
+	live, ok := r.Meter.(metrics.Live)
+	return ok && live.Live() && r.resumed && !r.counting
 }
 
 func judgeStep(s State, step PlannedStep) metrics.JudgeStep {
