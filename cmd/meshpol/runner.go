@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshpol/meshpol/internal/printer"
@@ -52,7 +54,7 @@ func (r *runner) openMeter(ctx context.Context) error {
 	if err != nil {
 		return &codeError{code: exitTimeout, err: fmt.Errorf("nothing to judge by: %w; name a source with --prometheus, or go without with --no-analysis", err)}
 	}
-	r.meter, r.scrape = meter, meter.scrape
+	r.meter, r.scrape = meter.Provider, meter.scrape
 	return nil
 }
 
@@ -98,9 +100,26 @@ func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Exe
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
 	}
 	x := r.session.executor(r.sink, r.prover)
-	x.Meter, x.Judge = r.meter, judge
+	x.Meter, x.Judge = r.meter, metrics.Checked{Judge: judge, Checks: plan.Settings.Checks}
+	if x.Asker, err = r.asker(plan); err != nil {
+		return rollout.Executor{}, err
+	}
 	x.OnSignal = cmp.Or(r.flags.onSignal, defaultOnSignal(x.Attended))
 	return x, nil
+}
+
+// asker answers the checks of a plan; they are PromQL, which only Prometheus speaks.
+func (r *runner) asker(plan *rollout.Plan) (metrics.Asker, error) {
+	if len(plan.Settings.Checks) == 0 || plan.Settings.NoAnalysis {
+		return nil, nil
+	}
+	if !planByInstance(plan) && slices.ContainsFunc(plan.Settings.Checks, ofCohort) {
+		return nil, usage("a check with $pods needs a cohort of pods: use it with --by instance")
+	}
+	if asker, ok := r.meter.(metrics.Asker); ok {
+		return asker, nil
+	}
+	return nil, usage("the Rollout's checks are PromQL, which the proxies do not speak: leave out --scrape %s, or the checks", r.session.app.prometheus.scrape)
 }
 
 // onSignalRollback takes the rollout back when a signal comes.
@@ -121,4 +140,10 @@ func beginError(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; nothing was written", err)
+}
+
+func ofCohort(c metrics.Check) bool { return strings.Contains(c.Query, "$pods") }
+
+func planByInstance(p *rollout.Plan) bool {
+	return slices.ContainsFunc(p.Steps, func(s rollout.PlannedStep) bool { return s.Labels != nil })
 }

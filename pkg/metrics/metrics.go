@@ -74,6 +74,12 @@ type Provider interface {
 	Read(ctx context.Context, q Query, now time.Time, window time.Duration) ([]Series, error)
 }
 
+// Asker answers a query of the user's own with one number.
+type Asker interface {
+	// Ask returns the value at a time; an error where the answer is not one number.
+	Ask(ctx context.Context, query string, now time.Time) (float64, error)
+}
+
 // Live is a Provider that knows nothing from before it was opened, as one does that asks the proxies: a run that goes on
 // after another one lost the interval between the two.
 type Live interface {
@@ -104,6 +110,8 @@ type Tick struct {
 	Series map[Side]int
 	// Problems are data errors (a NaN, a negative counter) in words; the samples were ignored.
 	Problems []string
+	// Readings are what the user's own checks gave, in their order; none where there are no checks.
+	Readings []Reading
 	// Fault is what the source said when it could not be read; the rest is empty then.
 	Fault string
 }
@@ -192,6 +200,8 @@ type Judgement struct {
 	// rate that the new one was shown to stay below, 0 where nothing was shown.
 	Score float64 `json:"score,omitempty"`
 	Bound float64 `json:"bound,omitempty"`
+	// Checks are the user's own, with the query that was sent and its value.
+	Checks []CheckResult `json:"checks,omitempty"`
 }
 
 // Judge decides from ticks. It is a value: Step returns the next state and never edits the old one, so that a state
@@ -214,6 +224,8 @@ type State struct {
 	Scores []float64 `json:"scores,omitempty"`
 	// Ticks counts the ticks of the step.
 	Ticks int `json:"ticks,omitempty"`
+	// Checks are the user's own.
+	Checks []CheckState `json:"checks,omitempty"`
 	// Detail is what else a judge must remember, in its own form.
 	Detail json.RawMessage `json:"detail,omitempty"`
 }

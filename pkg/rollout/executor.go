@@ -32,6 +32,8 @@ type Executor struct {
 	Archive Archive
 	// Meter may be nil where the plan's settings say NoAnalysis.
 	Meter metrics.Provider
+	// Asker answers the user's own checks; nil where there are none.
+	Asker metrics.Asker
 	Judge metrics.Judge
 	Mesh  Mesh
 	Sink  Sink

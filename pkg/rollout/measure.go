@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
@@ -72,6 +76,9 @@ func (r *run) judge(ctx context.Context) error {
 		r.counters, tick = r.counters.Step(series, from, now)
 		r.noteCallers(series)
 	}
+	if tick.Readings, err = r.ask(ctx, now); err != nil {
+		return err
+	}
 	score, judgement := r.Judge.Step(r.state.Judge, judgeStep(r.state, r.plan.Steps[r.state.Step]), tick, now)
 	r.emit(Judged{Head: r.head(), Step: r.stepName(), Judgement: judgement})
 	r.state.Judge, r.state.Polled = score, now
@@ -86,6 +93,59 @@ func (r *run) judge(ctx context.Context) error {
 	}
 	r.facts.Judgement = judgement
 	return nil
+}
+
+// ask puts the user's own checks to their source, all at once. What went wrong with one of them is its reading; the
+// error is of the run.
+func (r *run) ask(ctx context.Context, now time.Time) ([]metrics.Reading, error) {
+	if r.Asker == nil || len(r.plan.Settings.Checks) == 0 {
+		return nil, nil
+	}
+	out := make([]metrics.Reading, len(r.plan.Settings.Checks))
+	err := r.keep(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, readPatience)
+		defer cancel()
+		var group sync.WaitGroup
+		for i, c := range r.rendered() {
+			if c.Query == "" {
+				out[i].Skipped = true
+				continue
+			}
+			group.Go(func() {
+				v, err := r.Asker.Ask(ctx, c.Query, now)
+				out[i] = metrics.Reading{Query: c.Query, Value: v}
+				if err != nil {
+					out[i].Err = err.Error()
+				}
+			})
+		}
+		group.Wait()
+		return nil
+	})
+	return out, err
+}
+
+// rendered are the checks with the cohort of now in them. One that needs a cohort where there is none is not asked.
+func (r *run) rendered() []metrics.Check {
+	out := slices.Clone(r.plan.Settings.Checks)
+	for i := range out {
+		if strings.Contains(out[i].Query, "$pods") && len(r.facts.Cohort) == 0 {
+			out[i].Query = ""
+			continue
+		}
+		out[i].Query = strings.NewReplacer("$rev", r.plan.Change.Rev, "$pods", podPattern(r.facts.Cohort)).Replace(out[i].Query)
+	}
+	return out
+}
+
+// podPattern is a regular expression on the names of pods ("namespace/pod").
+func podPattern(pods []string) string {
+	var names []string
+	for _, pod := range pods {
+		_, name, _ := strings.Cut(pod, "/")
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	return strings.Join(names, "|")
 }
 
 // blind tells that this run goes on after another one, with a source that knows nothing of the time before it: its first
