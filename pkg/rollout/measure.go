@@ -36,7 +36,30 @@ func (r *run) hold(ctx context.Context) error {
 	if step.Labels != nil && step.Exposure.Mode != policy.Staged && len(r.facts.Candidates) == 0 {
 		r.emit(Warned{Head: r.head(), Text: "nobody is in the cohort: no client pod of " + r.plan.Change.Target.String() + " is known"})
 	}
-	return r.save(ctx)
+	if err := r.save(ctx); err != nil || !r.liveSource() {
+		return err
+	}
+	return r.baseline(ctx, now)
+}
+
+// baseline reads a live source at the moment from which on is counted, so that not even the first interval mixes two
+// exposures. One that does not answer is asked again at the first tick.
+func (r *run) baseline(ctx context.Context, now time.Time) error {
+	series, err := r.read(ctx, now, now)
+	var stop *stopped
+	switch {
+	case errors.As(err, &stop), ctx.Err() != nil:
+		return err
+	case err == nil:
+		r.counters, _ = r.counters.Step(series, now, now)
+	}
+	return nil
+}
+
+// liveSource tells that the source knows nothing of the time before it was opened.
+func (r *run) liveSource() bool {
+	live, ok := r.Meter.(metrics.Live)
+	return ok && live.Live() && !r.plan.Settings.NoAnalysis
 }
 
 // measure waits for the time and takes the interval since the last tick into the score. It looks for edits first: a
@@ -150,10 +173,7 @@ func podPattern(pods []string) string {
 
 // blind tells that this run goes on after another one, with a source that knows nothing of the time before it: its first
 // reading is what the next one is compared with.
-func (r *run) blind() bool {
-	live, ok := r.Meter.(metrics.Live)
-	return ok && live.Live() && r.resumed && !r.counting
-}
+func (r *run) blind() bool { return r.liveSource() && r.resumed && !r.counting }
 
 func judgeStep(s State, step PlannedStep) metrics.JudgeStep {
 	out := metrics.JudgeStep{Index: s.Step, Kind: step.Kind, Min: step.Min, Max: step.Max, MinRequests: step.MinRequests, Started: s.Since}

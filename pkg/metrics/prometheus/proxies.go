@@ -81,7 +81,7 @@ func (p *Proxies) Read(ctx context.Context, q metrics.Query, now time.Time, wind
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for pod, samples := range answers {
-		p.keep(pod, samples)
+		p.keep(pod, samples, now)
 	}
 	return p.since(now.Add(-window), now), nil
 }
@@ -207,8 +207,8 @@ func parseText(r io.Reader, at time.Time) (model.Vector, error) {
 	}
 }
 
-// keep adds one reading of a proxy. A proxy that has counted anything of a query is one of its callers.
-func (p *Proxies) keep(pod string, samples model.Vector) {
+// keep adds one reading of a proxy. Its time is the question's to the nanosecond: it may be where counting begins. A proxy that has counted anything of a query is one of its callers.
+func (p *Proxies) keep(pod string, samples model.Vector, at time.Time) {
 	if p.kept[pod] == nil {
 		p.kept[pod] = map[string]*metrics.Series{}
 	}
@@ -222,7 +222,7 @@ func (p *Proxies) keep(pod string, samples model.Vector) {
 			}
 			p.kept[pod][id] = series
 		}
-		series.Samples = append(series.Samples, metrics.Sample{At: s.Timestamp.Time().UTC(), Value: float64(s.Value)})
+		series.Samples = append(series.Samples, metrics.Sample{At: at, Value: float64(s.Value)})
 		p.callers[pod] = p.callers[pod] || s.Value > 0
 	}
 }

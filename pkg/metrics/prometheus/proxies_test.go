@@ -66,7 +66,7 @@ func routeQuery() metrics.Query {
 func TestProxiesAreCounted(t *testing.T) {
 	f, pods := fleet(2, 1)
 	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch)
-	now := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+	now := time.Date(2026, 11, 24, 3, 0, 0, 123456789, time.UTC)
 	counters := metrics.NewCounters(routeQuery())
 	for i := range 3 {
 		from := now.Add(time.Duration(i) * 5 * time.Second)
