@@ -70,6 +70,10 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 		return err
 	}
 	if len(plan.Steps) == 0 {
+		// What another run has brought into force and still judges may be out of force in a moment.
+		if err := r.session.free(ready, c.Target); err != nil {
+			return err
+		}
 		r.session.app.unchanged(plan)
 		return nil
 	}
@@ -79,6 +83,9 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	x, err := r.executor(p.doc, plan)
 	if err != nil {
 		return err
+	}
+	if p.strategyName() == "direct" && !plan.Settings.NoAnalysis {
+		r.session.app.warn("nothing is measured before a direct rollout: more than 5 %% of errors afterwards count as harm, whatever there was before; to bring a cure into an outage: --no-analysis")
 	}
 	state, err := x.Begin(ready, plan, r.holder, started)
 	if err != nil {
