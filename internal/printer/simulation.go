@@ -98,6 +98,7 @@ func (p *Printer) tallies(r simulate.Rule) table {
 		}
 		return share(s.Share(simulate.Failed), 1)
 	})
+	row("most of them at", mostly)
 	for _, e := range []struct {
 		end  simulate.End
 		text string
@@ -119,6 +120,17 @@ func (p *Printer) tallies(r simulate.Rule) table {
 	})
 	row("requests harmed", harmed)
 	return t
+}
+
+// mostly is the step at which most of those that were taken back for harm were.
+func mostly(s simulate.Tally) string {
+	name, most := "", 0
+	for _, c := range s.FoundAt {
+		if c.Runs > most {
+			name, most = c.Name, c.Runs
+		}
+	}
+	return name
 }
 
 // times is a length of time over runs.

@@ -18,7 +18,7 @@ const (
 )
 
 // kayenta compares a point a minute of both sides with a Mann-Whitney test, the shares of errors and the 99th
-// percentiles, both critical: one that is high ends it. Where it has no points in the end it has no verdict.
+// percentiles, both critical and both with mustHaveData: one that is high ends it, and so does a look without points.
 func kayenta(w *world) outcome {
 	s := &shift{world: w, now: w.start, weight: kayentaWeight}
 	var errors, slow [2][]float64
@@ -29,12 +29,13 @@ func kayenta(w *world) outcome {
 			errors = points(errors, fresh.Errors/fresh.Requests, old.Errors/old.Requests)
 			slow = points(slow, p99(fresh.Counts), p99(old.Counts))
 		}
-		if minute%kayentaLook == 0 && (high(errors) || high(slow)) {
+		switch {
+		case minute%kayentaLook != 0:
+		case len(errors[0]) == 0:
+			return s.end(NoData)
+		case high(errors) || high(slow):
 			return s.end(Failed)
 		}
-	}
-	if len(errors[0]) == 0 {
-		return s.end(NoData)
 	}
 	return s.end(Passed)
 }
