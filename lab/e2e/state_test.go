@@ -72,7 +72,7 @@ func TestStateThatCannotBeRead(t *testing.T) {
 		for _, command := range [][]string{{"rollback", "cart-timeout", "-n", trial.Namespace}, {"rollout", "resume", "cart-timeout", "-n", trial.Namespace}} {
 			s.says(s.plain(*s.lab, 2, command...), "there are: service shop/cart")
 		}
-		s.says(s.plain(*s.lab, 7, "plan", "-f", s.timeout("cart")), "in the hands of the rollout cart-timeout/")
+		s.says(s.plain(*s.lab, 1, "plan", "-f", s.timeout("cart")), "reading Lease shop/meshpol-service-")
 		s.noErrors(s.records())
 		s.deleteOurs(leases)
 	})
