@@ -44,6 +44,7 @@ func picture() map[string][]string {
 		"pkg/metrics":            {},
 		"internal/gen":           {"pkg/validate", "pkg/mesh/istio", "pkg/policy", "pkg/policy/v1alpha1"},
 		"internal/golden":        {},
+		"internal/scenes":        {"pkg/metrics"},
 		"internal/fakekube":      {},
 		"internal/fakemesh":      {"pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 	}

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-func judge(t *testing.T, change func(*JudgeConfig)) FirstJudge {
+func judge(t *testing.T, change func(*JudgeConfig)) SequentialJudge {
 	t.Helper()
 	c := DefaultJudgeConfig()
 	if change != nil {
 		change(&c)
 	}
-	j, err := NewFirstJudge(c)
+	j, err := NewJudge(c)
 	if err != nil {
 		t.Fatal(err)
 	}
