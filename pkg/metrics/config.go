@@ -89,12 +89,26 @@ func DefaultJudgeConfig() JudgeConfig {
 
 // Validate names the first number that makes no sense.
 func (c JudgeConfig) Validate() error {
-	share := func(v float64) bool { return v > 0 && v < 1 }
-	checks := []struct {
-		ok   bool
-		text string
-	}{
-		{share(c.FalseRollback), "falseRollback must lie between 0 and 1"},
+	for _, check := range append(c.harmChecks(), c.stepChecks()...) {
+		if !check.ok {
+			return fmt.Errorf("analysis: %w", errors.New(check.text))
+		}
+	}
+	return nil
+}
+
+// limitCheck is a condition on the numbers, with what is wrong where it does not hold.
+type limitCheck struct {
+	ok   bool
+	text string
+}
+
+func properShare(v float64) bool { return v > 0 && v < 1 }
+
+// harmChecks are about what is harm.
+func (c JudgeConfig) harmChecks() []limitCheck {
+	return []limitCheck{
+		{properShare(c.FalseRollback), "falseRollback must lie between 0 and 1"},
 		{c.ErrorTolerance >= 1, "errorTolerance must be at least 1"},
 		{c.ErrorFloor >= 0 && c.ErrorFloor < 1, "the error floor must lie between 0 and 1"},
 		{c.LatencyTolerance >= 0, "latencyTolerance must not be negative"},
@@ -102,22 +116,22 @@ func (c JudgeConfig) Validate() error {
 		{c.ErrorWeight > 0 && c.LatencyWeight >= 0 && c.ObjectiveWeight >= 0, "the weights of the metrics must be positive"},
 		{c.Hold > 1 && c.SuspicionMax >= 1, "hold must be above 1"},
 		{c.PassMargin > 1 && c.PassMarginMax >= c.PassMargin, "passMargin must be above 1 and not above passMarginMax"},
-		{share(c.PassConfidence), "the confidence of the bound must lie between 0 and 1"},
+	}
+}
+
+// stepChecks are about what a step must show, and when it is looked at.
+func (c JudgeConfig) stepChecks() []limitCheck {
+	return []limitCheck{
+		{properShare(c.PassConfidence), "the confidence of the bound must lie between 0 and 1"},
 		{c.SuccessTarget >= 0 && c.SuccessTarget < 1 && c.LatencyObjective.Target >= 0 && c.LatencyObjective.Target < 1, "an objective must lie between 0 and 100 %"},
 		{c.BurnFail >= c.BurnHold && c.BurnHold > 0, "the burn rates must be positive"},
 		{c.LatencyMargin > 1 && c.LatencyMarginMax >= c.LatencyMargin, "latencyMargin must be above 1 and not above latencyMarginMax"},
-		{c.BakeTolerance >= 1 && c.BareTolerance >= 1 && share(c.GrossErrors), "the tolerances to the past must be at least 1"},
+		{c.BakeTolerance >= 1 && c.BareTolerance >= 1 && properShare(c.GrossErrors), "the tolerances to the past must be at least 1"},
 		{c.Clumping >= 1, "the clumping must be at least 1"},
 		{c.StageScore > 1 && c.ShareTolerance > 0 && c.ShareMost > 1 && c.ShareLeast < 1, "the limits of step 0 must be positive"},
 		{c.Tick > 0 && c.Scrape > 0 && c.StaleAfter > 0 && c.Grace >= 0, "tick and scrape interval must be positive"},
 		{c.Steps > 0 && c.PlannedTicks > 0 && c.QueryErrors > 0, "the plan must have steps and ticks"},
 	}
-	for _, check := range checks {
-		if !check.ok {
-			return fmt.Errorf("analysis: %w", errors.New(check.text))
-		}
-	}
-	return nil
 }
 
 // staleAfter is how old the newest sample may be: three scrapes, at least StaleAfter.

@@ -82,7 +82,7 @@ func (j SequentialJudge) observe(s score, state State, step JudgeStep, tick Tick
 		s.Refusals, kept = s.Refusals.take(j.Config.AllowRefused, c.Refused, c.Requests)
 	}
 	if len(s.Latency) == 0 && len(s.Pending) == 0 && !step.bare() {
-		s.Latency = j.chooseLatency(s)
+		s = j.chooseLatency(s)
 	}
 	s = s.pend(tick, kept, step.ByInstance, j.Config.LatencyObjective).remember(step.Kind, tick)
 	if s.due(tick.To, j.Config.Tick) {
@@ -100,11 +100,17 @@ func (s score) expected(step JudgeStep, t Tick, seen float64) float64 {
 	return seen * bucketWindow / max(1, t.To.Sub(t.From).Seconds())
 }
 
-func (j SequentialJudge) chooseLatency(s score) []slower {
-	if s.Past != nil && s.Past.Timed > 0 {
-		return chooseBounds(s.Past.Tails, s.Past.Timed, j.Config.LatencyTolerance)
+// chooseLatency fixes the latency bounds, from the history if it has durations, else from what the rollout has seen.
+func (j SequentialJudge) chooseLatency(s score) score {
+	if !s.timedBefore() {
+		s.Latency = chooseBounds(s.Own.Tails, s.Own.Timed, j.Config.LatencyTolerance)
+		return s
 	}
-	return chooseBounds(s.Own.Tails, s.Own.Timed, j.Config.LatencyTolerance)
+	past := *s.Past
+	s.Latency = chooseBounds(past.Tails, past.Timed, j.Config.LatencyTolerance)
+	past.Tails = nil // the bounds are all that is wanted of them
+	s.Past = &past
+	return s
 }
 
 // plusSums adds without what a state does not keep.
@@ -173,9 +179,7 @@ func (j SequentialJudge) begin(s score) score {
 	}
 	sum := w.Errors + w.Latency + w.Objective
 	s.Weights = weights{Errors: w.Errors / sum, Latency: w.Latency / sum, Objective: w.Objective / sum}
-	if s.Past == nil {
-		s.Own.Tails = nil // the bounds are chosen
-	}
+	s.Own.Tails = nil // the bounds are chosen
 	return s
 }
 

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -14,15 +15,19 @@ const (
 	tailBounds    = 8
 	tailRequests  = 1000
 	tailEvents    = 20
-	tailKeep      = 160
+	tailKeep      = 64
 	steepest      = 8.0
 	beyondSlopeOf = 1.1
 )
 
-// addTails adds what the old policy did in a tick.
+// addTails adds what the old policy did in a tick. Of more than tailKeep bounds an even choice is kept.
 func addTails(tails []Tail, slow map[float64]float64) []Tail {
 	tails = slices.Clone(tails)
-	for bound, n := range slow {
+	bounds := slices.Sorted(maps.Keys(slow))
+	if len(tails) == 0 {
+		bounds = spread(bounds, tailKeep)
+	}
+	for _, bound := range bounds {
 		i, found := slices.BinarySearchFunc(tails, bound, func(t Tail, b float64) int { return cmp.Compare(t.Bound, b) })
 		if !found && len(tails) >= tailKeep {
 			continue
@@ -30,7 +35,7 @@ func addTails(tails []Tail, slow map[float64]float64) []Tail {
 		if !found {
 			tails = slices.Insert(tails, i, Tail{Bound: bound})
 		}
-		tails[i].Slow += n
+		tails[i].Slow += slow[bound]
 	}
 	return tails
 }
@@ -88,12 +93,12 @@ func chooseBounds(tails []Tail, timed, tolerance float64) []slower {
 	return out
 }
 
-// spread keeps at most n of the indexes, evenly, the first and the last one among them.
-func spread(from []int, n int) []int {
+// spread keeps at most n of them, evenly, the first and the last one among them.
+func spread[T any](from []T, n int) []T {
 	if len(from) <= n {
 		return from
 	}
-	var out []int
+	var out []T
 	for i := range n {
 		out = append(out, from[i*(len(from)-1)/(n-1)])
 	}

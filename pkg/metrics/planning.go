@@ -78,8 +78,8 @@ func GoodLength(t Traffic, steps []PlannedLength, margin, confidence float64, ti
 	for _, s := range steps {
 		d := s.Min
 		if s.Share > 0 && t.RPS > 0 {
-			need := time.Duration(s.MinRequests / (s.Share * t.RPS) * float64(time.Second))
-			d = max(d, min(s.Max, (need+tick-1)/tick*tick))
+			ticks := math.Ceil(s.MinRequests / (s.Share * t.RPS) / tick.Seconds())
+			d = max(d, min(s.Max, time.Duration(ticks*float64(tick))))
 		}
 		if s.Kind == StepProof {
 			proof, _ := TimeToBound(t, s.Share, margin, confidence, tick, s.Max)

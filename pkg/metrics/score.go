@@ -116,6 +116,9 @@ func (s score) past() Baseline {
 	return *s.Past
 }
 
+// timedBefore tells that the history has durations enough to choose the latency bounds.
+func (s score) timedBefore() bool { return s.Past != nil && s.Past.Timed >= tailRequests }
+
 // before is the best knowledge of the old policy: the history, else what the rollout itself saw.
 func (s score) before(clumping float64) Baseline {
 	if s.Past != nil {
@@ -197,7 +200,7 @@ func (s score) beginStep(step JudgeStep) score {
 		veto := newMixture().start(1)
 		s.Veto = &veto
 	}
-	if !s.Begun && step.Kind != StepStage && s.Past == nil {
+	if !s.Begun && step.Kind != StepStage && !s.timedBefore() {
 		s.Latency = nil // chosen again, from all that step 0 has shown
 	}
 	s.Latency = slices.Clone(s.Latency)
@@ -227,7 +230,7 @@ func (s score) remember(kind StepKind, t Tick) score {
 		old = old.Plus(t.Total(New)) // identical halves: both are the old policy
 	}
 	s.Own.Requests, s.Own.Errors, s.Own.Timed = s.Own.Requests+old.Requests, s.Own.Errors+old.Errors, s.Own.Timed+old.Timed
-	if s.Past == nil && !s.Begun {
+	if !s.timedBefore() && !s.Begun {
 		s.Own.Tails = addTails(s.Own.Tails, old.Slow)
 	}
 	return s

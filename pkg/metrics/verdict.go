@@ -194,7 +194,7 @@ func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 // suspicion keeps a step where it is while the score is high but no proof, or an objective's budget burns;
 // Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
-	text := ""
+	var text string
 	switch {
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
