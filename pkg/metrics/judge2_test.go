@@ -277,15 +277,15 @@ func FuzzStateDecoder(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	w, step := newWorld(2), ramp()[1]
+	step, tick := ramp()[1], newWorld(2).tick(start(), 15*time.Second)
 	step.Started = start()
-	state, _ := j.Step(State{}, step, w.tick(start(), 15*time.Second), start().Add(15*time.Second))
+	state, _ := j.Step(State{}, step, tick, start().Add(15*time.Second))
 	f.Add([]byte(state.Detail))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"k":-1,"pending":[{},{}],"latency":[{}],"errors":"","pods":[1,2]}`))
 	f.Fuzz(func(t *testing.T, detail []byte) {
 		state := State{Version: judgeVersion, Step: 1, Detail: detail}
-		next, got := j.Step(state, step, w.tick(start(), 15*time.Second), start().Add(15*time.Second))
+		next, got := j.Step(state, step, tick, start().Add(15*time.Second))
 		if got.Verdict == Error && string(next.Detail) != string(detail) {
 			t.Error("a state that cannot be read was changed")
 		}

@@ -53,10 +53,12 @@ const (
 // CodeLabel is the label of ClassCode series.
 const CodeLabel = "response_code"
 
-// Sample is one stored value of a series with its own scrape time.
+// Sample is one stored value of a series with its own scrape time. Native is set instead of Value where the series is a
+// native histogram.
 type Sample struct {
-	At    time.Time
-	Value float64
+	At     time.Time
+	Value  float64
+	Native *Exponential
 }
 
 // Series is one raw counter with the samples in the asked range, oldest first.
