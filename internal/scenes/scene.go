@@ -4,6 +4,7 @@
 package scenes
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -56,7 +57,7 @@ func (s Scene) Play(seed uint64) *Player {
 	return p
 }
 
-// Tick draws an interval of a step. At step 0 both sides are under the old policy.
+// Tick draws an interval of a step. At step 0 both sides are under the old policy. By instance the share is one of pods.
 func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Duration) metrics.Tick {
 	if p.begun.IsZero() {
 		p.begun = from
@@ -82,6 +83,12 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 	for i, pod := range p.pods {
 		c := canary*(i+1)/n - canary*i/n
 		o := (int(all)-canary)*(i+1)/n - (int(all)-canary)*i/n
+		if step.ByInstance {
+			c, o = 0, int(all)*(i+1)/n-int(all)*i/n
+			if i < int(math.Ceil(step.Share*float64(n))) {
+				c, o = o, 0
+			}
+		}
 		both := 1 - (1-fail)*(1-p.ill(i, from, length))
 		ratio, extra, slow := 1.0, both, 1.0
 		if harmed {
@@ -90,6 +97,9 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 		}
 		sides := map[metrics.Side]metrics.Counts{
 			metrics.New: p.side(c, base*ratio, extra, slow), metrics.Old: p.side(o, base, both, 1),
+		}
+		if step.ByInstance {
+			maps.DeleteFunc(sides, func(_ metrics.Side, c metrics.Counts) bool { return c.Requests == 0 })
 		}
 		if i == hit {
 			burst(sides, s.OnlyNew || p.rng.Float64() < step.Share)
@@ -200,6 +210,16 @@ func Ramp() []metrics.JudgeStep {
 	}
 }
 
+// Instances are the steps of a canary by instance: one pod of n, a quarter, a half.
+func Instances(n int) []metrics.JudgeStep {
+	const m = time.Minute
+	return []metrics.JudgeStep{
+		{Index: 1, Kind: metrics.StepWatch, ByInstance: true, Share: 1 / float64(n), Min: 2 * m, Max: 10 * m, MinRequests: 20},
+		{Index: 2, Kind: metrics.StepWatch, ByInstance: true, Share: 0.25, Min: 2 * m, Max: 10 * m, MinRequests: 20},
+		{Index: 3, Kind: metrics.StepProof, ByInstance: true, Share: 0.5, Min: 2 * m, Max: 20 * m, MinRequests: 20},
+	}
+}
+
 // End is how a simulated rollout ended.
 type End struct {
 	Judgement metrics.Judgement
@@ -224,7 +244,11 @@ func (s Scene) Run(j metrics.Judge, seed uint64, steps []metrics.JudgeStep) End 
 			if step.Kind != metrics.StepStage {
 				end.Harmed += drawn.Total(metrics.New).Requests * math.Min(1, (orOne(s.Ratio)-1)*s.Base+s.Fail)
 			}
-			state, end.Judgement = j.Step(state, step, drawn, now)
+			known := step
+			if known.ByInstance {
+				known.Share = 0 // nobody knows how much traffic the pods will get
+			}
+			state, end.Judgement = j.Step(state, known, drawn, now)
 			if v := end.Judgement.Verdict; v != metrics.Wait && v != metrics.NoData {
 				break
 			}

@@ -140,3 +140,33 @@ func TestGoodPoliciesPass(t *testing.T) {
 		t.Logf("%s: %d of 30 passed, median %s, p90 %s", s.Name, passes, times[len(times)/2], times[len(times)*9/10])
 	}
 }
+
+// By instance a sick pod looks like harm: few harmless rollouts may fall to it, and harm is still found.
+func TestByInstance(t *testing.T) {
+	for _, c := range []struct {
+		scene       scenes.Scene
+		least, most int // of 100 taken back
+	}{
+		{scenes.Scene{Name: "sick pods, 4", Pods: 4, Sick: 0.25}, 0, 3},
+		{scenes.Scene{Name: "sick pods, 20", Pods: 20, Sick: 0.25}, 0, 3},
+		{scenes.Scene{Name: "a tenth fails, 8", Pods: 8, Fail: 0.1}, 99, 100},
+		{scenes.Scene{Name: "5 times, 8", Pods: 8, Ratio: 5}, 90, 100},
+	} {
+		s := c.scene
+		s.RPS, s.Base, s.Clump = 200, 0.001, 1
+		cfg := metrics.DefaultJudgeConfig()
+		cfg.Steps, cfg.PlannedTicks, cfg.History = 3, 160, s.History(1, 6)
+		j, err := metrics.NewJudge(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := map[metrics.Verdict]int{}
+		for i := range 100 {
+			ends[s.Run(j, uint64(3000+i), scenes.Instances(s.Pods)).Judgement.Verdict]++
+		}
+		t.Logf("%s: %v", s.Name, ends)
+		if fails := ends[metrics.Fail]; fails < c.least || fails > c.most {
+			t.Errorf("%s: %d of 100 taken back, want %d to %d", s.Name, fails, c.least, c.most)
+		}
+	}
+}

@@ -136,8 +136,7 @@ func TestTripwireSaysWhatToDo(t *testing.T) {
 func TestTripwireAllowsRefusals(t *testing.T) {
 	w := wire(0.001)
 	w.Config.AllowRefused = 0.5
-	state, got := metrics.TripState{}, metrics.Trip{}
-	step := metrics.JudgeStep{Index: 1, Kind: metrics.StepWatch, Share: 0.1}
+	state, step := metrics.TripState{}, metrics.JudgeStep{Index: 1, Kind: metrics.StepWatch, Share: 0.1}
 	for range 60 {
 		tick := readings(0.5, false, 4)
 		for _, sides := range tick.Pods {
@@ -145,6 +144,7 @@ func TestTripwireAllowsRefusals(t *testing.T) {
 			c.Refused = c.Errors
 			sides[metrics.New] = c
 		}
+		var got metrics.Trip
 		if state, got = w.Step(state, step, tick); got.Tripped {
 			t.Fatal(got.Reason)
 		}
