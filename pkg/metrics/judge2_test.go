@@ -54,6 +54,21 @@ func TestClumpingRule(t *testing.T) {
 	}
 }
 
+// What the history said at the first tick stays in the state: a runner that goes on with another one judges the same.
+func TestTheHistoryOfTheFirstTickStays(t *testing.T) {
+	with, without := judge(t, func(c *JudgeConfig) { c.History = pastOf(0.001) }), judge(t, nil)
+	step := ramp()[4]
+	step.Started = start()
+	first := seen(start(), 15*time.Second, 4, 3000, 5, 3000, 3)
+	state, _ := with.Step(State{}, step, first, start().Add(15*time.Second))
+	later := seen(start().Add(15*time.Second), 15*time.Second, 4, 3000, 5, 3000, 3)
+	_, a := with.Step(state, step, later, start().Add(30*time.Second))
+	_, b := without.Step(state, step, later, start().Add(30*time.Second))
+	if fmt.Sprint(a) != fmt.Sprint(b) {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
 func steady(nc, xc, ns, xs float64) func(time.Time) Tick {
 	return func(from time.Time) Tick { return seen(from, 15*time.Second, 4, nc, xc, ns, xs) }
 }
