@@ -150,11 +150,11 @@ func TestObjectives(t *testing.T) {
 			t.Errorf("%s: %s: %s", c.name, got.Verdict, got.Reason)
 		}
 		found := false
-		for _, check := range got.Checks {
+		for _, check := range got.Parts {
 			found = found || check.Name == "success" && check.Weight > 0 && check.New.Of > 0
 		}
 		if !found {
-			t.Errorf("%s: no check of the objective: %+v", c.name, got.Checks)
+			t.Errorf("%s: no check of the objective: %+v", c.name, got.Parts)
 		}
 	}
 	o := LatencyObjective{Bound: 300, Target: 0.99}

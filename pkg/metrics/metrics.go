@@ -202,12 +202,12 @@ type Judgement struct {
 	Pause bool `json:"pause,omitempty"`
 	// Findings are things a person should know that are no verdict.
 	Findings []string `json:"findings,omitempty"`
-	// Checks are the metrics that the score is made of.
-	Checks []Check `json:"checks,omitempty"`
+	// Parts are the metrics that the score is made of.
+	Parts []Part `json:"parts,omitempty"`
 }
 
-// Check is one metric's part of a judgement.
-type Check struct {
+// Part is one metric's part of a judgement.
+type Part struct {
 	// Name is errors, latency, success (the objective), slow (the latency objective) or holdback.
 	Name string `json:"name"`
 	// Requests and Bad ones of either side in the step; of an objective since scoring began.
@@ -233,7 +233,7 @@ type BadOf struct {
 
 // Brief is the judgement without its parts, for a record that must stay small.
 func (j Judgement) Brief() Judgement {
-	j.Checks = nil
+	j.Parts = nil
 	return j
 }
 

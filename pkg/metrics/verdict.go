@@ -21,7 +21,7 @@ type look struct {
 // judge decides. Harm that is proved comes first: it stands even when data end. Then what forbids any verdict, then the
 // step's own rule.
 func (l look) judge() Judgement {
-	out := Judgement{New: l.fresh.New, Old: l.fresh.Old, Elapsed: l.elapsed.Seconds(), Share: l.share(), Score: round3(l.total()), Checks: l.checks()}
+	out := Judgement{New: l.fresh.New, Old: l.fresh.Old, Elapsed: l.elapsed.Seconds(), Share: l.share(), Score: round3(l.total()), Parts: l.details()}
 	out.Verdict, out.Reason = l.decide()
 	out.Pause = out.Verdict == Fail && l.step.bare() && !l.gross()
 	if b := l.s.Bound.shown(l.c.PassConfidence); !math.IsInf(b, 1) {

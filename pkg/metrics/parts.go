@@ -62,11 +62,11 @@ func (l look) telling() part {
 	return best
 }
 
-// checks are the parts in full.
-func (l look) checks() []Check {
-	var out []Check
+// details are the parts in full.
+func (l look) details() []Part {
+	var out []Part
 	for _, p := range l.parts() {
-		c := Check{Name: p.name, Weight: p.weight, Score: round3(p.score), Shared: p.shared}
+		c := Part{Name: p.name, Weight: p.weight, Score: round3(p.score), Shared: p.shared}
 		if !math.IsInf(p.without, 1) {
 			c.Without = round3(p.without)
 		}
@@ -87,7 +87,7 @@ func (l look) checks() []Check {
 		out = append(out, c)
 	}
 	if l.s.Veto != nil {
-		out = append(out, Check{Name: "holdback", New: BadOf{l.fresh.New.Errors, l.fresh.New.Requests},
+		out = append(out, Part{Name: "holdback", New: BadOf{l.fresh.New.Errors, l.fresh.New.Requests},
 			Old: BadOf{l.fresh.Old.Errors, l.fresh.Old.Requests}, Score: round3(l.s.Veto.value())})
 	}
 	return out
