@@ -86,7 +86,7 @@ generate: ## write docs/reference anew
 
 .PHONY: golden
 golden: ## accept what the tests got as their golden files
-	@go test ./internal/printer ./internal/golden -update
+	@go test ./internal/printer ./internal/golden ./cmd/meshpol -update
 
 .PHONY: lint
 lint: ## golangci-lint with .golangci.yml

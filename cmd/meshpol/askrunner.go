@@ -21,7 +21,8 @@ func (b *back) askRunner(ctx context.Context) (over bool, err error) {
 	if err := store.Ask(ctx, target, rollout.RequestAbort); err != nil {
 		return false, err
 	}
-	b.app.say("%s was asked to take rollout %s back; waiting up to %s", b.of.Lock.Holder, b.of.State.Name, b.flags.wait)
+	b.app.say("%s was asked to take rollout %s back; waiting up to %s; where it gives no sign of life for %s it is done from here (at once: --take-over \"WHY\")",
+		b.of.Lock.Holder, b.of.State.Name, b.flags.wait, b.of.Lock.TTL)
 	var seen sight
 	for {
 		state, lock, err := store.Peek(ctx, target)

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/meshpol/meshpol/pkg/kube"
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/metrics/prometheus"
 )
 
@@ -76,14 +78,46 @@ func (a *app) namespace() (string, error) {
 
 // source is a metrics source with the time between two of its samples.
 type source struct {
-	*prometheus.Provider
+	metrics.Provider
 	scrape time.Duration
+}
+
+// podsFor is how long a list of the pods with a proxy is good for reading them directly.
+const podsFor = 30 * time.Second
+
+// proxies reads the sidecars directly. They are as fresh as the question, so that only the tick bounds how old data is.
+func (s *session) proxies(tick time.Duration) source {
+	var mu sync.Mutex
+	var known []string
+	var at time.Time
+	pods := func(ctx context.Context) ([]string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(at) < podsFor {
+			return known, nil
+		}
+		all, err := s.cluster.Pods(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		known, at = nil, time.Now()
+		for _, p := range all {
+			if p.Proxy && p.Ready && !p.Terminating {
+				known = append(known, p.ID())
+			}
+		}
+		return known, nil
+	}
+	return source{Provider: prometheus.NewProxies(pods, s.cluster.ProxyStats), scrape: tick}
 }
 
 // meter opens the metrics source: the given address, or what is found in the cluster. One that scrapes no proxy is an
 // error, since nothing could be judged by it.
 func (s *session) meter(ctx context.Context) (source, error) {
 	p := s.app.prometheus
+	if p.scrape == scrapeProxies {
+		return s.proxies(time.Second), nil
+	}
 	headers, err := headerMap(p.headers)
 	if err != nil {
 		return source{}, err

@@ -25,12 +25,12 @@ func (r *runner) rehearseOne(ctx context.Context, p *planner, c policy.Change) e
 	if err != nil {
 		return err
 	}
+	if err := r.session.free(ctx, c.Target); err != nil {
+		return err
+	}
 	if len(plan.Steps) == 0 {
 		r.session.app.unchanged(plan)
 		return nil
-	}
-	if err := r.session.free(ctx, c.Target); err != nil {
-		return err
 	}
 	if err := r.session.mayRun(ctx, plan); err != nil {
 		return beginError(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,27 @@ func (a *app) load(f fileFlags) (policy.Set, error) {
 	if ns == "" {
 		ns, _ = a.namespace() // reading files needs no cluster: policy.Load falls back on default
 	}
-	return policy.Load(policy.LoadOptions{Paths: f.paths, Recursive: f.recursive, Namespace: ns, Stdin: a.in})
+	return a.loadUntilSignal(policy.LoadOptions{Paths: f.paths, Recursive: f.recursive, Namespace: ns, Stdin: a.in})
+}
+
+// loadUntilSignal gives up at the first signal: a pipe that nobody writes to, standard input among them, keeps whoever
+// reads it for ever.
+func (a *app) loadUntilSignal(opts policy.LoadOptions) (policy.Set, error) {
+	type result struct {
+		set policy.Set
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		set, err := policy.Load(opts)
+		done <- result{set, err}
+	}()
+	select {
+	case r := <-done:
+		return r.set, r.err
+	case <-a.interrupt:
+		return policy.Set{}, &codeError{code: exitAborted, err: fmt.Errorf("reading %s: interrupted by a signal; nothing was written", strings.Join(opts.Paths, ", "))}
+	}
 }
 
 // rolloutFlags override what a Rollout document or a preset says.

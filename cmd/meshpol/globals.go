@@ -11,7 +11,15 @@ type prometheusFlags struct {
 	url, tokenFile, caFile string
 	headers                []string
 	insecure               bool
+	// scrape is where counters come from: prometheus, or proxies, which are then read directly.
+	scrape string
 }
+
+// The sources that --scrape names.
+const (
+	scrapePrometheus = "prometheus"
+	scrapeProxies    = "proxies"
+)
 
 func (a *app) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
@@ -25,12 +33,14 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.prometheus.caFile, "prometheus-ca-file", "", "file with the certificate authority of Prometheus")
 	f.BoolVar(&a.prometheus.insecure, "prometheus-insecure", false, "do not verify the certificate of Prometheus")
 	f.StringSliceVar(&a.prometheus.headers, "prometheus-header", nil, "header for Prometheus, NAME=VALUE (X-Scope-OrgID=team); repeatable")
+	f.StringVar(&a.prometheus.scrape, "scrape", scrapePrometheus, "where counters are read: prometheus, or proxies: from the sidecars directly, through the API server")
 	f.StringVarP(&a.output, "output", "o", "", "output format: text, json, yaml, or jsonl for events as JSON lines (default text)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only what needs attention on standard error")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 	f.StringVar(&a.config, "config", "", "configuration file (default: meshpol/config.yaml in the user's configuration directory)")
 	f.Float32Var(&a.qps, "qps", 50, "requests per second to the API server")
 	f.IntVar(&a.burst, "burst", 100, "burst of requests to the API server")
+	completeValues(root, "scrape", scrapePrometheus, scrapeProxies)
 	completeValues(root, "output", "text", "json", "yaml", "jsonl")
 	completeWith(root, "context", a.completeContexts)
 }
@@ -39,6 +49,9 @@ func (a *app) globalFlags(root *cobra.Command) {
 func (a *app) checkGlobals() error {
 	if a.qps <= 0 || a.burst <= 0 {
 		return usage("--qps %g, --burst %d: both must be above 0", a.qps, a.burst)
+	}
+	if s := a.prometheus.scrape; s != scrapePrometheus && s != scrapeProxies {
+		return usage("--scrape %q: use %s or %s", s, scrapePrometheus, scrapeProxies)
 	}
 	_, err := headerMap(a.prometheus.headers)
 	return err

@@ -140,6 +140,20 @@ func TestPauseResumeAbort(t *testing.T) {
 	w.meshpol(exitAborted, "status", "cart-timeout", "-w", "-o", "json").says(t, `"phase": "RolledBack"`)
 }
 
+// What a run has brought into force and still judges is not there to stay: nobody is told that all is done.
+func TestUnchangedIsNotSaidOfWhatIsStillJudged(t *testing.T) {
+	w := newWorld(t)
+	file := w.timeout("cart-timeout", "cart", "2s")
+	r := w.start("apply", "-f", file, "--no-analysis", "--bake", "10m", "--tick", "1s")
+	eventually(t, func() bool { return strings.Contains(w.meshpol(exitOK, "status").out.String(), "all traffic") })
+	for _, again := range [][]string{{"apply", "-f", file, "--no-analysis"}, {"plan", "-f", file, "--exit-code"}, {"apply", "-f", file, "--no-analysis", "--dry-run"}} {
+		w.meshpol(exitLocked, again...).says(t, "is locked by", "meshpol rollout abort cart-timeout")
+	}
+	r.signals <- syscall.SIGINT
+	r.ends(t, exitAborted)
+	w.meshpol(exitChanges, "plan", "-f", file, "--exit-code")
+}
+
 // TestRunnerThatDied: what it left is taken back, or gone on with, by whoever comes next.
 func TestRunnerThatDied(t *testing.T) {
 	for verb, want := range map[string]int{"rollback": exitOK, "resume": exitOK} {

@@ -167,7 +167,7 @@ func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
 	c.Rev = rev
 	return rollout.NewPlan(p.session.mesh, rollout.PlanInput{
 		Name: p.name(c), Strategy: p.strategyName(), Snapshot: p.session.snapshot, Change: c, Steps: steps,
-		Settings: p.settings(), Host: hostOf(c.Target), Documents: docs,
+		Settings: p.settings(c.Target), Host: hostOf(c.Target), Documents: docs,
 	})
 }
 
@@ -186,12 +186,12 @@ func (p *planner) overrides() strategy.Overrides {
 	}
 }
 
-func (p *planner) settings() rollout.Settings {
+func (p *planner) settings(t policy.Target) rollout.Settings {
 	a := p.doc.Spec.Analysis
 	s := rollout.Settings{
 		OnFailure: cmp.Or(p.flags.onFailure, p.doc.Spec.OnFailure), OnInconclusive: cmp.Or(p.flags.onInconclusive, a.OnInconclusive),
 		OnNoData: a.OnNoData, PropagationTimeout: p.flags.propagation, NoAnalysis: p.flags.noAnalysis,
-		Tick: p.flags.tick, Deadline: p.flags.deadline,
+		Tick: p.flags.tick, Deadline: p.flags.deadline, Checks: checks(a, t),
 	}
 	if s.Tick == 0 {
 		s.Tick = durationOr(a.Tick, 15*time.Second)
@@ -200,6 +200,20 @@ func (p *planner) settings() rollout.Settings {
 		s.Deadline = durationOr(p.doc.Spec.Deadline, 2*time.Hour)
 	}
 	return s
+}
+
+// checks are the Rollout's own checks on a target.
+func checks(a v1alpha1.Analysis, t policy.Target) []metrics.Check {
+	var out []metrics.Check
+	put := strings.NewReplacer("$namespace", t.Namespace, "$service", t.Name)
+	for _, c := range a.Checks {
+		check := metrics.Check{Name: c.Name, Query: put.Replace(c.Query), Min: c.Min, Max: c.Max, Failures: v1alpha1.DefaultCheckFailures}
+		if c.Failures != nil {
+			check.Failures = int(*c.Failures)
+		}
+		out = append(out, check)
+	}
+	return out
 }
 
 func durationOr(d *v1alpha1.Duration, or time.Duration) time.Duration {

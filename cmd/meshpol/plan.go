@@ -55,6 +55,11 @@ func (a *app) plan(ctx context.Context, files fileFlags, flags rolloutFlags, exi
 		if err != nil {
 			return err
 		}
+		if len(plan.Steps) == 0 {
+			if err := p.session.free(ctx, c.Target); err != nil {
+				return err
+			}
+		}
 		view, n := planView(plan)
 		views, writes = append(views, view), writes+n
 	}

@@ -83,7 +83,7 @@ func TestFlagsBecomeSettings(t *testing.T) {
 			if p.name(change) != c.rollout || p.strategyName() != c.strategy {
 				t.Errorf("rollout %s, strategy %s, want %s, %s", p.name(change), p.strategyName(), c.rollout, c.strategy)
 			}
-			if got := p.settings(); got != c.settings {
+			if got := p.settings(policy.Target{Namespace: "shop", Name: "cart"}); !reflect.DeepEqual(got, c.settings) {
 				t.Errorf("settings %+v, want %+v", got, c.settings)
 			}
 			if got := p.overrides(); !reflect.DeepEqual(got, c.overrides) {

@@ -31,6 +31,7 @@ func (s *session) mayRun(ctx context.Context, p *rollout.Plan) error {
 	for _, ask := range []func() ([]kube.Access, error){
 		func() ([]kube.Access, error) { return s.cluster.ProofAccess(ctx) },
 		func() ([]kube.Access, error) { return s.podRights(ctx, p) },
+		func() ([]kube.Access, error) { return s.statsRights(p), nil },
 	} {
 		more, err := ask()
 		if err != nil {
@@ -62,11 +63,24 @@ func (s *session) podRights(ctx context.Context, p *rollout.Plan) ([]kube.Access
 	if !slices.ContainsFunc(p.Steps, func(step rollout.PlannedStep) bool { return step.Labels != nil }) {
 		return nil, nil
 	}
-	var namespaces []string
+	return s.cluster.PodAccess(ctx, s.proxyNamespaces())
+}
+
+// statsRights are needed where the proxies are read directly.
+func (s *session) statsRights(p *rollout.Plan) []kube.Access {
+	if s.app.prometheus.scrape != scrapeProxies || p.Settings.NoAnalysis || p.Back {
+		return nil
+	}
+	return kube.StatsAccess(s.proxyNamespaces())
+}
+
+// proxyNamespaces are those with a proxy in them.
+func (s *session) proxyNamespaces() []string {
+	var out []string
 	for _, pod := range s.snapshot.Pods {
-		if pod.Proxy && !slices.Contains(namespaces, pod.Namespace) {
-			namespaces = append(namespaces, pod.Namespace)
+		if pod.Proxy && !slices.Contains(out, pod.Namespace) {
+			out = append(out, pod.Namespace)
 		}
 	}
-	return s.cluster.PodAccess(ctx, namespaces)
+	return out
 }

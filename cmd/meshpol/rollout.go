@@ -42,9 +42,10 @@ func newApplyCmd(a *app) *cobra.Command {
 	var flags rolloutFlags
 	cmd := &cobra.Command{
 		Use: "apply -f FILE", GroupID: "run", Args: asUsage(cobra.NoArgs),
-		Short: "Bring policies into force at once, proved and judged before and after",
-		Long: `Bring policies into force at once. Every write is rehearsed, proved on every proxy, and judged before and after;
-a policy that does gross harm is taken back. Without a metrics source it exits with 6 unless --no-analysis is given.
+		Short: "Bring policies into force at once, proved and judged",
+		Long: `Bring policies into force at once. Every write is rehearsed and proved on every proxy. Nothing is measured before:
+more than 5 % of errors afterwards count as harm, and the policy is taken back. Without a metrics source it exits with 6
+unless --no-analysis is given.
 
 ` + allExits(),
 		Example: `  meshpol apply -f timeout.yaml

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshpol/meshpol/internal/printer"
@@ -52,7 +54,7 @@ func (r *runner) openMeter(ctx context.Context) error {
 	if err != nil {
 		return &codeError{code: exitTimeout, err: fmt.Errorf("nothing to judge by: %w; name a source with --prometheus, or go without with --no-analysis", err)}
 	}
-	r.meter, r.scrape = meter, meter.scrape
+	r.meter, r.scrape = meter.Provider, meter.scrape
 	return nil
 }
 
@@ -68,6 +70,10 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 		return err
 	}
 	if len(plan.Steps) == 0 {
+		// What another run has brought into force and still judges may be out of force in a moment.
+		if err := r.session.free(ready, c.Target); err != nil {
+			return err
+		}
 		r.session.app.unchanged(plan)
 		return nil
 	}
@@ -77,6 +83,9 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	x, err := r.executor(p.doc, plan)
 	if err != nil {
 		return err
+	}
+	if p.strategyName() == "direct" && !plan.Settings.NoAnalysis {
+		r.session.app.warn("nothing is measured before a direct rollout: more than 5 %% of errors afterwards count as harm, whatever there was before; to bring a cure into an outage: --no-analysis")
 	}
 	state, err := x.Begin(ready, plan, r.holder, started)
 	if err != nil {
@@ -98,9 +107,26 @@ func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Exe
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
 	}
 	x := r.session.executor(r.sink, r.prover)
-	x.Meter, x.Judge = r.meter, judge
+	x.Meter, x.Judge = r.meter, metrics.Checked{Judge: judge, Checks: plan.Settings.Checks}
+	if x.Asker, err = r.asker(plan); err != nil {
+		return rollout.Executor{}, err
+	}
 	x.OnSignal = cmp.Or(r.flags.onSignal, defaultOnSignal(x.Attended))
 	return x, nil
+}
+
+// asker answers the checks of a plan; they are PromQL, which only Prometheus speaks.
+func (r *runner) asker(plan *rollout.Plan) (metrics.Asker, error) {
+	if len(plan.Settings.Checks) == 0 || plan.Settings.NoAnalysis {
+		return nil, nil
+	}
+	if !planByInstance(plan) && slices.ContainsFunc(plan.Settings.Checks, ofCohort) {
+		return nil, usage("a check with $pods needs a cohort of pods: use it with --by instance")
+	}
+	if asker, ok := r.meter.(metrics.Asker); ok {
+		return asker, nil
+	}
+	return nil, usage("the Rollout's checks are PromQL, which the proxies do not speak: leave out --scrape %s, or the checks", r.session.app.prometheus.scrape)
 }
 
 // onSignalRollback takes the rollout back when a signal comes.
@@ -121,4 +147,10 @@ func beginError(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; nothing was written", err)
+}
+
+func ofCohort(c metrics.Check) bool { return strings.Contains(c.Query, "$pods") }
+
+func planByInstance(p *rollout.Plan) bool {
+	return slices.ContainsFunc(p.Steps, func(s rollout.PlannedStep) bool { return s.Labels != nil })
 }

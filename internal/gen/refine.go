@@ -146,7 +146,7 @@ func atLeastOne() map[string][]string {
 		"CircuitBreakerSpec": {"maxConnections", "maxPendingRequests", "maxRequests", "maxRequestsPerConnection", "maxRetries", "outlierDetection"},
 		"RateLimitSpec":      {"limit", "perClient"}, "TimeoutSpec": {"request", "idle"}, "FaultInjectionSpec": {"abort", "delay"},
 		"AuthorizationRule": {"from", "to"}, "AuthorizationSource": {"serviceAccounts", "namespaces", "cidrs"},
-		"AuthorizationOperation": {"methods", "paths", "ports"}, "SLO": {"successRate", "latency"}, "RouteRef": {"name", "path", "method"},
+		"AuthorizationOperation": {"methods", "paths", "ports"}, "SLO": {"successRate", "latency"}, "Check": {"min", "max"}, "RouteRef": {"name", "path", "method"},
 	}
 }
 

@@ -102,6 +102,7 @@ func stopping() []rollout.Event {
 	refused.Rejected = []rollout.Rejection{{Proxy: "shop/web-1", Message: "route: bad\n\x1b[31mregex"}}
 	return []rollout.Event{
 		rollout.PausedEvent{Head: head(0), Reason: "paused by a person", Exposed: "nothing"},
+		rollout.Resumed{Head: head(0), Reason: "resumed by a person"},
 		rollout.StepStarted{Head: head(0), Index: 1, Steps: 6, Name: "1 %", Exposure: byRequest(0.01)},
 		rollout.PausedEvent{Head: head(time.Second), Reason: "no verdict after 10 min", Exposed: "1 % of requests", Next: "meshpol rollout promote cart-timeout -n shop"},
 		rollout.TakingBack{Head: head(2 * time.Second), Cause: rollout.CausePerson, Reason: "abort by anna"},

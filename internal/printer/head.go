@@ -22,6 +22,8 @@ func headOf(e rollout.Event) rollout.Head {
 		return e.Head
 	case rollout.StepPassed:
 		return e.Head
+	case rollout.Resumed:
+		return e.Head
 	case rollout.PausedEvent:
 		return e.Head
 	case rollout.TakingBack:

@@ -114,6 +114,8 @@ func wireTurn(l *line, e rollout.Event) {
 	switch e := e.(type) {
 	case rollout.PausedEvent:
 		l.Event, l.Reason, l.Exposed, l.Next = "paused", &e.Reason, &e.Exposed, e.Next
+	case rollout.Resumed:
+		l.Event, l.Reason = "resumed", &e.Reason
 	case rollout.TakingBack:
 		l.Event, l.Cause, l.Reason = "takingBack", e.Cause, &e.Reason
 	case rollout.Neutralised:

@@ -19,11 +19,12 @@ type StatusView struct {
 
 // StatusDocument is one rollout as a document.
 type StatusDocument struct {
-	Name     string           `json:"name"`
-	Target   policy.Target    `json:"target"`
-	Strategy string           `json:"strategy"`
-	Policies []policy.Key     `json:"policies,omitempty"`
-	Phase    rollout.Phase    `json:"phase"`
+	Name     string        `json:"name"`
+	Target   policy.Target `json:"target"`
+	Strategy string        `json:"strategy"`
+	Policies []policy.Key  `json:"policies,omitempty"`
+	Phase    rollout.Phase `json:"phase"`
+	// Step counts from 1; 0 where none has begun.
 	Step     int              `json:"step"`
 	Steps    int              `json:"steps"`
 	Exposed  string           `json:"exposed,omitempty"`
@@ -71,6 +72,8 @@ func (v StatusView) next(now time.Time) string {
 		return oneLine(v.Next)
 	case v.expired(now):
 		return "meshpol rollout abort " + name
+	case v.alive(now) && v.State.Phase == rollout.Paused && v.State.PauseUntil.IsZero():
+		return nextCommand(v.State.Phase, rollout.Head{Rollout: v.State.Name, Target: v.State.Target})
 	case v.alive(now):
 		return "nothing, it is being worked on; to stop it: meshpol rollout abort " + name
 	}
@@ -89,6 +92,17 @@ func (v StatusView) inForce() string {
 		return inForce(rollout.RolledBack, "")
 	}
 	return inForce(v.State.Phase, v.State.Exposed)
+}
+
+// exposed is how much is in force, for a column.
+func (v StatusView) exposed() string {
+	switch v.State.Phase {
+	case rollout.Succeeded:
+		return "all traffic"
+	case rollout.RolledBack:
+		return "nothing"
+	}
+	return v.State.Exposed
 }
 
 // verdict is what the rollout was ended for, or the verdict of its last finished step. One that was taken back for
@@ -123,7 +137,7 @@ func (p *Printer) StatusList(views []StatusView, now time.Time) error {
 		s := v.State
 		t.rows = append(t.rows, []cell{
 			{text: s.Target.Namespace}, {text: s.Name, style: p.styles.strong}, {text: targetName(s.Target)}, {text: s.Strategy},
-			{text: string(s.Phase), style: p.styles.phase(s.Phase)}, {text: stepCount(s)}, {text: s.Exposed},
+			{text: string(s.Phase), style: p.styles.phase(s.Phase)}, {text: stepCount(s)}, {text: v.exposed()},
 			{text: string(v.verdict()), style: p.styles.verdict(v.verdict())}, {text: v.holder(now)}, {text: seen(v.Lock, now)},
 		})
 		if v.expired(now) {
@@ -270,8 +284,11 @@ func stepCount(s rollout.State) string {
 	if s.Steps == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d/%d", min(s.Step+1, s.Steps), s.Steps)
+	return fmt.Sprintf("%d/%d", stepNumber(s), s.Steps)
 }
+
+// stepNumber counts from 1; 0 where no step has begun.
+func stepNumber(s rollout.State) int { return min(s.Step+1, s.Steps) }
 
 // targetName is the target without its namespace, which has a column of its own.
 func targetName(t policy.Target) string {
@@ -289,7 +306,7 @@ func (p *Printer) statusDocument(views []StatusView, now time.Time) error {
 func (v StatusView) document(now time.Time) StatusDocument {
 	s := v.State
 	doc := StatusDocument{
-		Name: s.Name, Target: s.Target, Strategy: s.Strategy, Policies: s.Policies, Phase: s.Phase, Step: s.Step, Steps: s.Steps,
+		Name: s.Name, Target: s.Target, Strategy: s.Strategy, Policies: s.Policies, Phase: s.Phase, Step: stepNumber(s), Steps: s.Steps,
 		Exposed: s.Exposed, Verdict: v.verdict(), Cause: s.Cause, Reason: s.Reason, Digest: s.Digest, Revision: s.Revision,
 		Started: s.Started, Updated: s.Updated, Deadline: s.Deadline, Expired: v.expired(now),
 		Holder: v.Lock.Holder, Renewed: v.Lock.Renewed, Alive: v.alive(now), Next: v.next(now),

@@ -26,6 +26,7 @@ const (
 	labelDryRun   = "dry run"
 	labelWarning  = "warning"
 	labelPaused   = "paused"
+	labelResumed  = "resumed"
 	labelRollback = "rollback"
 	labelKept     = "kept"
 	labelDone     = "done"
@@ -84,6 +85,10 @@ func (t *textLines) emitTurn(e rollout.Event) {
 	switch e := e.(type) {
 	case rollout.PausedEvent:
 		t.paused(e)
+	case rollout.Resumed:
+		r := t.of(e.Head)
+		r.paused = false
+		t.line(r, labelResumed, oneLine(e.Reason))
 	case rollout.TakingBack:
 		t.takingBack(e)
 	case rollout.Neutralised:

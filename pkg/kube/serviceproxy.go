@@ -43,29 +43,34 @@ func (s Service) path() string {
 // need be reachable. The host of a request's URL does not matter. The caller's headers for authentication do not
 // survive: the API server uses them up.
 func (c *Cluster) ServiceProxyTransport(s Service) (http.RoundTripper, error) {
+	return c.proxyTransport(s.path(), "asking service "+s.String())
+}
+
+// proxyTransport sends requests to what the API server proxies at a path; doing says what for, in an error.
+func (c *Cluster) proxyTransport(path, doing string) (http.RoundTripper, error) {
 	next, err := rest.TransportFor(c.config)
 	if err != nil {
-		return nil, fmt.Errorf("preparing a client of service %s: %w", s, err)
+		return nil, fmt.Errorf("%s: preparing a client: %w", doing, err)
 	}
 	base, _, err := rest.DefaultServerUrlFor(c.config)
 	if err != nil {
-		return nil, fmt.Errorf("reading the address of the API server %s: %w", c.Server(), err)
+		return nil, fmt.Errorf("%s: reading the address of the API server %s: %w", doing, c.Server(), err)
 	}
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		out := r.Clone(r.Context())
-		out.URL = proxyURL(base, s, r.URL)
+		out.URL = proxyURL(base, path, r.URL)
 		out.Host = ""
 		resp, err := next.RoundTrip(out)
 		if err != nil {
-			return nil, c.explain("asking service "+s.String(), err)
+			return nil, c.explain(doing, err)
 		}
 		return resp, nil
 	}), nil
 }
 
-func proxyURL(base *url.URL, s Service, asked *url.URL) *url.URL {
+func proxyURL(base *url.URL, path string, asked *url.URL) *url.URL {
 	out := *base
-	out.Path = strings.TrimSuffix(base.Path, "/") + s.path() + asked.Path
+	out.Path = strings.TrimSuffix(base.Path, "/") + path + asked.Path
 	out.RawQuery = asked.RawQuery
 	return &out
 }

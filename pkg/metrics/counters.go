@@ -262,7 +262,7 @@ func (w *stepWork) increment(s Series, x, last Sample, known bool) float64 {
 		return 0
 	case !known:
 		return w.birth(s, x)
-	case !last.At.After(w.c.cut):
+	case last.At.Before(w.c.cut):
 		return 0
 	case x.Value < last.Value:
 		return x.Value

@@ -76,6 +76,18 @@ type Provider interface {
 	Read(ctx context.Context, q Query, now time.Time, window time.Duration) ([]Series, error)
 }
 
+// Asker answers a query of the user's own with one number.
+type Asker interface {
+	// Ask returns the value at a time; an error where the answer is not one number.
+	Ask(ctx context.Context, query string, now time.Time) (float64, error)
+}
+
+// Live is a Provider that knows nothing from before it was opened, as one does that asks the proxies: a run that goes on
+// after another one lost the interval between the two.
+type Live interface {
+	Live() bool
+}
+
 // Counts are requests of one side in one interval.
 type Counts struct {
 	// Requests is every finished request, Errors the bad ones, Refused those the policy itself refused (in Errors too).
@@ -100,6 +112,8 @@ type Tick struct {
 	Series map[Side]int
 	// Problems are data errors (a NaN, a negative counter) in words; the samples were ignored.
 	Problems []string
+	// Readings are what the user's own checks gave, in their order; none where there are no checks.
+	Readings []Reading
 	// Fault is what the source said when it could not be read; the rest is empty then.
 	Fault string
 	// Unusable is why the numbers cannot be judged though they were read, such as a histogram that is classic and native.
@@ -204,6 +218,8 @@ type Judgement struct {
 	Findings []string `json:"findings,omitempty"`
 	// Parts are the metrics that the score is made of.
 	Parts []Part `json:"parts,omitempty"`
+	// Checks are the user's own, with the query that was sent and its value.
+	Checks []CheckResult `json:"checks,omitempty"`
 }
 
 // Part is one metric's part of a judgement.
@@ -257,6 +273,8 @@ type State struct {
 	Scores []float64 `json:"scores,omitempty"`
 	// Ticks counts the ticks of the step.
 	Ticks int `json:"ticks,omitempty"`
+	// Checks are the user's own.
+	Checks []CheckState `json:"checks,omitempty"`
 	// Detail is what else a judge must remember, in its own form.
 	Detail json.RawMessage `json:"detail,omitempty"`
 }

@@ -49,9 +49,24 @@ func (d *decoder) analysis(a v1alpha1.Analysis) {
 	if a.SLO != nil {
 		d.atLeastOne("spec.analysis.slo", []string{"successRate", "latency"}, a.SLO.SuccessRate != nil, a.SLO.Latency != nil)
 	}
+	names := map[string]int{}
+	for i, c := range a.Checks {
+		d.ownCheck(fmt.Sprintf("spec.analysis.checks[%d]", i), c)
+		if before, ok := names[c.Name]; ok && c.Name != "" {
+			d.fail(CodeValue, fmt.Sprintf("spec.analysis.checks[%d].name", i), fmt.Sprintf("is %q, as that of checks[%d]", c.Name, before), "give each check a name of its own")
+		}
+		names[c.Name] = i
+	}
 	margin, most := valueOr(a.PassMargin, v1alpha1.DefaultPassMargin), valueOr(a.PassMarginMax, v1alpha1.DefaultPassMarginMax)
 	if margin > most && !d.failedUnder("spec.analysis.passMargin") && !d.failedUnder("spec.analysis.passMarginMax") {
 		d.fail(CodeValue, "spec.analysis.passMargin", fmt.Sprintf("is %g, above passMarginMax (%g)", margin, most), fmt.Sprintf("write at most %g", most))
+	}
+}
+
+func (d *decoder) ownCheck(at string, c v1alpha1.Check) {
+	d.atLeastOne(at, []string{"min", "max"}, c.Min != nil, c.Max != nil)
+	if c.Min != nil && c.Max != nil && *c.Min > *c.Max && !d.failedUnder(at) {
+		d.fail(CodeValue, at+".min", fmt.Sprintf("is %g, above max (%g)", *c.Min, *c.Max), fmt.Sprintf("write at most %g", *c.Max))
 	}
 }
 

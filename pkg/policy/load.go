@@ -36,6 +36,12 @@ type machine struct{}
 
 func (machine) Open(name string) (fs.File, error) { return os.Open(name) }
 
+// Stat opens nothing: to open a named pipe is to wait for its writer.
+func (machine) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
+
+// errNoFile is of what stands among the files of a directory and could be waited for without end.
+var errNoFile = errors.New("it is a pipe, a socket or a device, not a file")
+
 // Load reads and checks everything that the options name. It returns all faults of all files at once, as Errors, or the
 // whole set: a policy that cannot be read never hides behind one that can.
 func Load(opts LoadOptions) (Set, error) {
@@ -130,7 +136,10 @@ func walk(opts LoadOptions, dir string) (files []string, deeper bool, err error)
 				return files, false, err
 			}
 			files = append(files, more...)
-		case slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(e.Name()))):
+		case !slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(e.Name()))):
+		case e.Type()&fs.ModeType != 0 && e.Type()&fs.ModeSymlink == 0:
+			return files, false, &fs.PathError{Op: "read", Path: path, Err: errNoFile}
+		default:
 			files = append(files, path)
 		}
 	}
@@ -166,7 +175,7 @@ func read(opts LoadOptions, path string) ([]byte, *LoadError) {
 func readError(path string, err error) *LoadError {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
-		err = pathErr.Err
+		path, err = cmpOr(pathErr.Path, path), pathErr.Err
 	}
 	e := &LoadError{File: path, Code: CodeRead, Message: "reading: " + err.Error()}
 	if errors.Is(err, fs.ErrNotExist) {

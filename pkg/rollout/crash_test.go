@@ -105,3 +105,34 @@ func TestCrashAtEveryCallOfAWayBack(t *testing.T) {
 		})
 	}
 }
+
+// A rollback of a finished rollout that dies at any call is gone to its end by whoever resumes it, with the plan made
+// again; the steps that the rollout had stay in its state.
+func TestCrashAtEveryCallOfABackAfterASuccess(t *testing.T) {
+	for n := 1; ; n++ {
+		ended := false
+		bubble(t, func(t *testing.T) {
+			b := prepare(t, spec{})
+			done, err := b.runner("one").start()
+			endedAs(t, done, err, rollout.Succeeded, "")
+			two := b.runner("two")
+			two.node.Fault = func(c fakemesh.Call) fakemesh.Fault { return fakemesh.Fault{KillBefore: c.N == n} }
+			got, err := two.takeBack()
+			if ended = two.node.Calls() < n; !ended {
+				got, err = b.runner("three").resume("")
+				must(t, err)
+				if got.Phase == rollout.Succeeded { // it died before it had begun
+					got, err = b.runner("four").takeBack()
+				}
+			}
+			endedAs(t, got, err, rollout.RolledBack, rollout.CausePerson)
+			b.asBefore()
+			if got.State.Steps != done.State.Steps || len(got.State.Results) != len(done.State.Results) || got.State.Exposed != "" {
+				t.Errorf("killed at call %d: %d steps, %d results, %q in force; it had %d steps", n, got.State.Steps, len(got.State.Results), got.State.Exposed, done.State.Steps)
+			}
+		})
+		if ended || t.Failed() {
+			return
+		}
+	}
+}

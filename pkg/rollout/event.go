@@ -94,6 +94,12 @@ type PausedEvent struct {
 	Next    string `json:"next"`
 }
 
+// Resumed says that a pause is over, and why.
+type Resumed struct {
+	Head
+	Reason string `json:"reason"`
+}
+
 // TakingBack begins the way back.
 type TakingBack struct {
 	Head
@@ -143,6 +149,7 @@ func (Proved) event()      {}
 func (Judged) event()      {}
 func (StepPassed) event()  {}
 func (PausedEvent) event() {}
+func (Resumed) event()     {}
 func (TakingBack) event()  {}
 func (Neutralised) event() {}
 func (Kept) event()        {}

@@ -32,6 +32,8 @@ type Executor struct {
 	Archive Archive
 	// Meter may be nil where the plan's settings say NoAnalysis.
 	Meter metrics.Provider
+	// Asker answers the user's own checks; nil where there are none.
+	Asker metrics.Asker
 	Judge metrics.Judge
 	Mesh  Mesh
 	Sink  Sink
@@ -94,7 +96,7 @@ func (x Executor) Run(ctx context.Context, p *Plan, s State) (Result, error) {
 	if s.Phase == Failed {
 		r.state.Phase = RollingBack // somebody asks for another try
 	}
-	r.emit(Started{Head: r.head(), Digest: p.Digest, Steps: len(p.Steps), Resumed: r.resumed, Notes: append(slices.Clone(p.Notes), foldNotes(p)...)})
+	r.begin()
 	for {
 		act, err := r.step(ctx)
 		if _, ended := act.(ActEnd); ended && err == nil {
@@ -108,6 +110,18 @@ func (x Executor) Run(ctx context.Context, p *Plan, s State) (Result, error) {
 			return r.giveUp(ctx, err)
 		}
 	}
+}
+
+// begin tells what this run starts with; one that goes back from the start has no steps before it.
+func (r *run) begin() {
+	started := Started{Head: r.head(), Digest: r.plan.Digest, Steps: max(r.state.Steps, len(r.plan.Steps)), Resumed: r.resumed}
+	if r.state.Phase == RollingBack {
+		r.emit(started)
+		r.emit(TakingBack{Head: r.head(), Cause: r.state.Cause, Reason: r.state.Reason})
+		return
+	}
+	started.Notes = append(slices.Clone(r.plan.Notes), foldNotes(r.plan)...)
+	r.emit(started)
 }
 
 func foldNotes(p *Plan) []string {

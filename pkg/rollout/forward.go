@@ -209,9 +209,17 @@ func (r *run) resume(ctx context.Context) error {
 		r.state.Since, r.state.Tick, r.state.Seen = now.Add(-spent), now, now
 	}
 	r.facts.Judgement = metrics.Judgement{}
+	why := "the pause is over"
+	if r.facts.Request != "" {
+		why = "resumed by a person"
+	}
 	r.goOn()
 	r.state.PausePassed = r.state.Step + 1
-	return r.save(ctx)
+	if err := r.save(ctx); err != nil {
+		return err
+	}
+	r.emit(Resumed{Head: r.head(), Reason: why})
+	return nil
 }
 
 // begun tells whether anything of the step was written, or is about to be.

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
@@ -32,7 +36,30 @@ func (r *run) hold(ctx context.Context) error {
 	if step.Labels != nil && step.Exposure.Mode != policy.Staged && len(r.facts.Candidates) == 0 {
 		r.emit(Warned{Head: r.head(), Text: "nobody is in the cohort: no client pod of " + r.plan.Change.Target.String() + " is known"})
 	}
-	return r.save(ctx)
+	if err := r.save(ctx); err != nil || !r.liveSource() {
+		return err
+	}
+	return r.baseline(ctx, now)
+}
+
+// baseline reads a live source at the moment from which on is counted, so that not even the first interval mixes two
+// exposures. One that does not answer is asked again at the first tick.
+func (r *run) baseline(ctx context.Context, now time.Time) error {
+	series, err := r.read(ctx, now, now)
+	var stop *stopped
+	switch {
+	case errors.As(err, &stop), ctx.Err() != nil:
+		return err
+	case err == nil:
+		r.counters, _ = r.counters.Step(series, now, now)
+	}
+	return nil
+}
+
+// liveSource tells that the source knows nothing of the time before it was opened.
+func (r *run) liveSource() bool {
+	live, ok := r.Meter.(metrics.Live)
+	return ok && live.Live() && !r.plan.Settings.NoAnalysis
 }
 
 // measure waits for the time and takes the interval since the last tick into the score. It looks for edits first: a
@@ -56,6 +83,10 @@ func (r *run) measure(ctx context.Context, at time.Time) error {
 func (r *run) judge(ctx context.Context) error {
 	now := time.Now()
 	from := later(r.state.Tick, now.Add(-longestTick))
+	if r.blind() {
+		r.emit(Warned{Head: r.head(), Text: "reading the proxies directly: what was counted between the last run and this one is lost, the score goes on from now"})
+		from = now
+	}
 	tick := metrics.Tick{From: from, To: now}
 	series, err := r.read(ctx, from, now)
 	var stop *stopped
@@ -67,6 +98,9 @@ func (r *run) judge(ctx context.Context) error {
 	default:
 		r.counters, tick = r.counters.Step(series, from, now)
 		r.noteCallers(series)
+	}
+	if tick.Readings, err = r.ask(ctx, now); err != nil {
+		return err
 	}
 	score, judgement := r.Judge.Step(r.state.Judge, judgeStep(r.state, r.plan.Steps[r.state.Step]), tick, now)
 	r.emit(Judged{Head: r.head(), Step: r.stepName(), Judgement: judgement})
@@ -83,6 +117,63 @@ func (r *run) judge(ctx context.Context) error {
 	r.facts.Judgement = judgement
 	return nil
 }
+
+// ask puts the user's own checks to their source, all at once. What went wrong with one of them is its reading; the
+// error is of the run.
+func (r *run) ask(ctx context.Context, now time.Time) ([]metrics.Reading, error) {
+	if r.Asker == nil || len(r.plan.Settings.Checks) == 0 {
+		return nil, nil
+	}
+	out := make([]metrics.Reading, len(r.plan.Settings.Checks))
+	err := r.keep(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, readPatience)
+		defer cancel()
+		var group sync.WaitGroup
+		for i, c := range r.rendered() {
+			if c.Query == "" {
+				out[i].Skipped = true
+				continue
+			}
+			group.Go(func() {
+				v, err := r.Asker.Ask(ctx, c.Query, now)
+				out[i] = metrics.Reading{Query: c.Query, Value: v}
+				if err != nil {
+					out[i].Err = err.Error()
+				}
+			})
+		}
+		group.Wait()
+		return nil
+	})
+	return out, err
+}
+
+// rendered are the checks with the cohort of now in them. One that needs a cohort where there is none is not asked.
+func (r *run) rendered() []metrics.Check {
+	out := slices.Clone(r.plan.Settings.Checks)
+	for i := range out {
+		if strings.Contains(out[i].Query, "$pods") && len(r.facts.Cohort) == 0 {
+			out[i].Query = ""
+			continue
+		}
+		out[i].Query = strings.NewReplacer("$rev", r.plan.Change.Rev, "$pods", podPattern(r.facts.Cohort)).Replace(out[i].Query)
+	}
+	return out
+}
+
+// podPattern is a regular expression on the names of pods ("namespace/pod").
+func podPattern(pods []string) string {
+	var names []string
+	for _, pod := range pods {
+		_, name, _ := strings.Cut(pod, "/")
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	return strings.Join(names, "|")
+}
+
+// blind tells that this run goes on after another one, with a source that knows nothing of the time before it: its first
+// reading is what the next one is compared with.
+func (r *run) blind() bool { return r.liveSource() && r.resumed && !r.counting }
 
 func judgeStep(s State, step PlannedStep) metrics.JudgeStep {
 	out := metrics.JudgeStep{Index: s.Step, Kind: step.Kind, Min: step.Min, Max: step.Max, MinRequests: step.MinRequests, Started: s.Since}

@@ -30,6 +30,8 @@ type Settings struct {
 	Tick time.Duration `json:"tick"`
 	// NoAnalysis goes on without a metrics source: every step ends at its least time.
 	NoAnalysis bool `json:"noAnalysis,omitempty"`
+	// Checks are the user's own.
+	Checks []metrics.Check `json:"checks,omitempty"`
 }
 
 // tick is never zero, so that a run without the setting does not spin.

@@ -97,7 +97,7 @@ func BackPlan(rec Record, c policy.Change) *Plan {
 func BackState(before State, p *Plan, reason string) State {
 	s := before
 	s.Phase, s.Undo, s.Cause, s.Reason, s.Request = RollingBack, undoNeutralised, CausePerson, reason, ""
-	s.Step, s.Steps, s.Stage, s.Written, s.Holding = len(p.Steps), len(p.Steps), 0, false, false
+	s.Step, s.Stage, s.Written, s.Holding = max(before.Steps, len(p.Steps)), 0, false, false // all of its steps are done
 	s.Deadline, s.PauseUntil = time.Time{}, time.Time{}
 	s.Exposed = folded()
 	s.Touched = nil

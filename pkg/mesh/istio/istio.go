@@ -221,7 +221,7 @@ func (f *finder) onlyAtFold(p *pools, e policy.Exposure) []string {
 // remarks are findings that do not stop.
 func (f *finder) remarks(sites []site, p *pools, e policy.Exposure) []string {
 	var out []string
-	if p != nil && len(p.rule.breaker.pool) > 0 && e.By == policy.ByRequest && e.Window.Width < policy.Buckets {
+	if p != nil && len(p.rule.breaker.pool) > 0 && e.By == policy.ByRequest && e.Mode != policy.Staged && e.Window.Width < policy.Buckets {
 		out = append(out, note(noteShareOfPool,
 			p.rule.key.String()+": each proxy counts alone and sees a share of the requests; use canary by instance, or expect no Pass below 100 %"))
 	}

@@ -7,6 +7,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -18,7 +19,10 @@ import (
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
-var _ metrics.Provider = (*Provider)(nil)
+var (
+	_ metrics.Provider = (*Provider)(nil)
+	_ metrics.Asker    = (*Provider)(nil)
+)
 
 // Provider answers metrics.Query from one Prometheus. It is safe for use by several goroutines.
 type Provider struct {
@@ -67,6 +71,27 @@ func (p *Provider) Read(ctx context.Context, q metrics.Query, now time.Time, win
 		return nil, err
 	}
 	return decode(matrix), nil
+}
+
+// Ask implements metrics.Asker: the value of a query that gives a scalar or exactly one series.
+func (p *Provider) Ask(ctx context.Context, query string, now time.Time) (float64, error) {
+	value, err := p.query(ctx, query, now)
+	if err != nil {
+		return 0, err
+	}
+	switch v := value.(type) {
+	case *model.Scalar:
+		return float64(v.Value), nil
+	case model.Vector:
+		switch len(v) {
+		case 0:
+			return 0, &Error{Kind: BadAnswer, Address: p.address, Query: query, Err: errors.New("no series answers it")}
+		case 1:
+			return float64(v[0].Value), nil
+		}
+		return 0, &Error{Kind: BadAnswer, Address: p.address, Query: query, Err: fmt.Errorf("it gives %d series where one number is wanted: sum or average them", len(v))}
+	}
+	return 0, p.unexpected(query, value, "one number")
 }
 
 // RangeQuery is the question that Read asks; verdicts print it.

@@ -6,6 +6,8 @@ type Analysis struct {
 	SLO *SLO `json:"slo,omitempty"`
 	// Allow is what the policy may refuse by design; default: nothing.
 	Allow *Allow `json:"allow,omitempty"`
+	// Checks are queries of one's own whose values must stay within limits; default: none.
+	Checks []Check `json:"checks,omitempty" jsonschema:"minItems=1,maxItems=16"`
 	// FalseRollback is the share of harmless rollouts that may be taken back, whatever the number of looks;
 	// default 0.01.
 	FalseRollback *float64 `json:"falseRollback,omitempty" jsonschema:"minimum=0.0001,maximum=0.2,default=0.01"`
@@ -26,6 +28,27 @@ type Analysis struct {
 	// promote.
 	OnNoData string `json:"onNoData,omitempty" jsonschema:"enum=wait,enum=rollback,enum=pause,enum=promote,default=wait"`
 }
+
+// Check is a PromQL query whose value must stay within limits while the rollout runs. Its limits are absolute: it has no
+// share in the error budget.
+type Check struct {
+	// Name says in verdicts what is checked. Example: orders.
+	Name string `json:"name" jsonschema:"required,format=route-name,example=orders"`
+	// Query is PromQL that gives one number. $namespace and $service stand for the target, $rev for the rollout's
+	// revision, which is in the statPrefix of both sides' routes, and $pods for the client pods of the cohort, as a
+	// regular expression on their names (by instance only). Example: sum(rate(orders_total{namespace="$namespace"}[1m])).
+	Query string `json:"query" jsonschema:"required,minLength=1,example=sum(rate(orders_total[1m]))"`
+	// Min is the least value that is well; default: none.
+	Min *float64 `json:"min,omitempty" jsonschema:"example=5"`
+	// Max is the greatest value that is well; default: none.
+	Max *float64 `json:"max,omitempty" jsonschema:"example=0.3"`
+	// Failures is how many intervals in a row the value may be beyond its limits until the rollout is taken back;
+	// default 2. 1 takes it back at the first.
+	Failures *int32 `json:"failures,omitempty" jsonschema:"minimum=1,maximum=100,default=2"`
+}
+
+// DefaultCheckFailures is how many intervals in a row a check may fail where its Failures says nothing.
+const DefaultCheckFailures = 2
 
 // SLO is what the service promises.
 type SLO struct {
