@@ -69,6 +69,11 @@ bin/bench:
 .PHONY: bench
 bench: bin/meshpol bin/lab bin/bench ## benchmarks: of the code, then of rollouts in a real mesh under load (root, 20 minutes)
 	@hack/bench $(BENCH)
+	@$(MAKE) analysis
+
+.PHONY: analysis
+analysis: ## simulate many services and harms: docs/analysis.md and its plots (some minutes)
+	@go run ./internal/analysis
 
 .PHONY: soak
 soak: bin/meshpol bin/lab ## the end-to-end tests again and again: make soak SOAK=20

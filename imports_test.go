@@ -21,19 +21,20 @@ const module = "github.com/meshpol/meshpol/"
 //
 //	5 edge  cmd/meshpol ───→ everything below
 //	4 edge  internal/printer  internal/audit  pkg/kube  pkg/metrics/prometheus
-//	3 core  pkg/validate  pkg/rollout
+//	3 core  pkg/validate  pkg/simulate → pkg/rollout
 //	2 core  pkg/mesh/istio  pkg/mesh/istio/xds  pkg/mesh/linkerd       (they do not know each other)
 //	1 core  pkg/mesh  pkg/strategy                 (they share policy.Exposure)
 //	0 core  pkg/policy → pkg/policy/v1alpha1       pkg/metrics → nothing
 func picture() map[string][]string {
 	return map[string][]string{
 		"cmd/meshpol":            {"*"},
-		"internal/printer":       {"pkg/rollout", "pkg/policy", "pkg/metrics"},
+		"internal/printer":       {"pkg/simulate", "pkg/rollout", "pkg/policy", "pkg/metrics"},
 		"internal/audit":         {"pkg/rollout", "pkg/policy", "pkg/metrics"},
 		"pkg/kube":               {"pkg/rollout", "pkg/mesh", "pkg/mesh/istio/xds", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/metrics/prometheus": {"pkg/metrics"},
 		"pkg/validate":           {"pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/rollout":            {"pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
+		"pkg/simulate":           {"pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/metrics"},
 		"pkg/mesh/istio":         {"pkg/mesh", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/mesh/istio/xds":     {"pkg/mesh"},
 		"pkg/mesh/linkerd":       {"pkg/mesh", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
@@ -43,6 +44,7 @@ func picture() map[string][]string {
 		"pkg/policy/v1alpha1":    {},
 		"pkg/metrics":            {},
 		"internal/gen":           {"pkg/validate", "pkg/mesh/istio", "pkg/policy", "pkg/policy/v1alpha1"},
+		"internal/analysis":      {"pkg/simulate", "pkg/rollout", "pkg/strategy", "pkg/metrics"},
 		"internal/golden":        {},
 		"internal/scenes":        {"pkg/metrics"},
 		"internal/fakekube":      {},

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/strategy"
 )
 
 // fileFlags say which documents are read.
@@ -60,7 +61,9 @@ func (a *app) loadUntilSignal(opts policy.LoadOptions) (policy.Set, error) {
 
 // rolloutFlags override what a Rollout document or a preset says.
 type rolloutFlags struct {
-	strategy           string
+	strategy string
+	// sketch tells that nothing is written, so that strategies count which no mesh carries out yet.
+	sketch             bool
 	name               string
 	steps              []float64
 	by                 string
@@ -107,7 +110,7 @@ func bakeUsage(preset string) string {
 
 func (f *rolloutFlags) addCanary(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.strategy, "strategy", "", "canary or direct (default: the Rollout document's, else canary)")
+	fl.StringVar(&f.strategy, "strategy", "", strings.Join(f.strategies(), " or ")+" (default: the Rollout document's, else canary)")
 	fl.Float64SliceVar(&f.steps, "steps", nil, "growing shares of a canary, in `percent` (default 1,5,25,50; by instance one pod, 25, 50)")
 	fl.Lookup("steps").DefValue = "" // help would show it as []
 	fl.StringVar(&f.by, "by", "", "request or instance (default: instance for circuit breaker pools, else request)")
@@ -140,13 +143,24 @@ type choice struct {
 
 func (f *rolloutFlags) choices() []choice {
 	return []choice{
-		{"strategy", f.strategy, []string{"canary", "direct"}},
+		{"strategy", f.strategy, f.strategies()},
 		{"by", f.by, []string{"request", "instance"}},
 		{"on-signal", f.onSignal, []string{"rollback", "pause"}},
 		{"on-failure", f.onFailure, []string{"rollback", "pause"}},
 		{"on-inconclusive", f.onInconclusive, []string{"wait", "rollback", "pause", "promote"}},
 		{"dry-run", f.dryRun, []string{"none", dryRunServer}},
 	}
+}
+
+// strategies are the names of those that the command can carry out.
+func (f *rolloutFlags) strategies() []string {
+	var out []string
+	for _, s := range strategy.All() {
+		if s.Available || f.sketch {
+			out = append(out, s.Name)
+		}
+	}
+	return out
 }
 
 // completeChoices lets a shell complete the words that the flags of a command take.
@@ -167,6 +181,9 @@ func (f *rolloutFlags) check() error {
 	}
 	if f.strategy == "direct" && (len(f.steps) > 0 || f.by != "") {
 		return usage("--steps and --by are of a canary: everything at once has no steps; leave them out, or leave --strategy direct out")
+	}
+	if f.strategy != "" && f.strategy != "canary" && (len(f.steps) > 0 || f.by != "") {
+		return usage("--steps and --by are of a canary; leave them out, or leave --strategy %s out", f.strategy)
 	}
 	if err := f.checkSteps(); err != nil {
 		return err

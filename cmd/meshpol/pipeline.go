@@ -104,14 +104,12 @@ func preset(strategy string) v1alpha1.Rollout {
 
 // chosen is the strategy that a flag names, unless the Rollout says more about the same one.
 func chosen(doc v1alpha1.Strategy, flag string) v1alpha1.Strategy {
-	switch {
-	case flag == "", slices.Contains(doc.Names(), flag):
-		return doc
-	case flag == "direct":
-		return v1alpha1.Strategy{Direct: &v1alpha1.Direct{}}
-	default:
-		return v1alpha1.Strategy{Canary: &v1alpha1.Canary{}}
+	for _, s := range strategy.All() {
+		if s.Name == flag && !slices.Contains(doc.Names(), s.Field) {
+			return s.Preset
+		}
 	}
+	return doc
 }
 
 func selectPolicies(set policy.Set, refs []v1alpha1.PolicyRef) ([]policy.Policy, error) {
@@ -156,7 +154,7 @@ func (p *planner) dated(c policy.Change) (*rollout.Plan, time.Time, error) {
 
 // plan makes the plan of one target; rev is empty for a plan that is only looked at.
 func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
-	steps, err := strategy.Plan(strategy.Input{Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides()})
+	steps, err := strategy.Plan(p.input(c))
 	if err != nil {
 		return nil, &codeError{code: exitInvalid, err: err}
 	}
@@ -169,6 +167,11 @@ func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
 		Name: p.name(c), Strategy: p.strategyName(), Snapshot: p.session.snapshot, Change: c, Steps: steps,
 		Settings: p.settings(c.Target), Host: hostOf(c.Target), Documents: docs,
 	})
+}
+
+// input is what the steps of one target are planned from.
+func (p *planner) input(c policy.Change) strategy.Input {
+	return strategy.Input{Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides()}
 }
 
 // name is the rollout's name: the flag's, the document's, or the first policy's.

@@ -69,7 +69,7 @@ one document; with -o jsonl events are JSON lines on standard error, too.
 	root.SetUsageTemplate(usageText)
 	a.globalFlags(root)
 	root.AddGroup(&cobra.Group{ID: "files", Title: "Policies on disk:"}, &cobra.Group{ID: "run", Title: "Rollouts:"})
-	root.AddCommand(newValidateCmd(a), newPlanCmd(a), newApplyCmd(a), newRolloutCmd(a), newStatusCmd(a), newRollbackCmd(a),
+	root.AddCommand(newValidateCmd(a), newPlanCmd(a), newSimulateCmd(a), newApplyCmd(a), newRolloutCmd(a), newStatusCmd(a), newRollbackCmd(a),
 		newExplainCmd(a), newVersionCmd(a), newDocsCmd())
 	root.InitDefaultCompletionCmd()
 	withoutConfig(root, "completion")

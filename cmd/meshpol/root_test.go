@@ -28,7 +28,7 @@ func alone(t *testing.T, args ...string) (code int, out, err string) {
 }
 
 func TestHelp(t *testing.T) {
-	for name, args := range map[string][]string{"meshpol": nil, "rollout": {"rollout"}, "status": {"status"}, "validate": {"validate"}} {
+	for name, args := range map[string][]string{"meshpol": nil, "rollout": {"rollout"}, "status": {"status"}, "validate": {"validate"}, "simulate": {"simulate"}} {
 		code, out, stderr := alone(t, append(args, "--help")...)
 		if code != exitOK || stderr != "" {
 			t.Errorf("%s: exit code %d, %s", name, code, stderr)

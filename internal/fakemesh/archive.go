@@ -41,7 +41,7 @@ func (n *Node) Close(ctx context.Context, t policy.Target, revision int64, resul
 		records := n.World.records[t.String()]
 		i := slices.IndexFunc(records, func(r rollout.Record) bool { return r.Revision == revision })
 		if i < 0 {
-			return fmt.Errorf("closing record %d of %s: there is none", revision, t)
+			return fmt.Errorf("closing record %d of %s: %w", revision, t, rollout.ErrNoRecord)
 		}
 		r := records[i]
 		r.Result, r.Verdict = result, verdict
@@ -62,4 +62,11 @@ func (n *Node) Records(ctx context.Context, t policy.Target) (out []rollout.Reco
 		return nil
 	})
 	return out, err
+}
+
+// DeleteRecords is somebody who deletes all records of a target.
+func (w *World) DeleteRecords(t policy.Target) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.records, t.String())
 }

@@ -50,5 +50,5 @@
 //
 // With -o json or -o yaml, plans, status and findings are one document each: {"plans": […]}, {"rollouts": […]} and
 // {"findings": […]}. Their fields are the json tags of PlanDocument, StatusDocument and FindingsDocument. The list of
-// all codes is {"codes": […]}, ExplanationsDocument.
+// all codes is {"codes": […]}, ExplanationsDocument. Simulations are {"simulations": […]}, each a simulate.Report.
 package printer

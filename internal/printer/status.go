@@ -94,6 +94,11 @@ func (v StatusView) inForce() string {
 	return inForce(v.State.Phase, v.State.Exposed)
 }
 
+// unreadable tells that nobody knows the rollout's state: somebody has changed it, or a newer meshpol wrote it.
+func (v StatusView) unreadable() bool {
+	return v.State.Phase == rollout.Failed && v.State.Version == 0
+}
+
 // exposed is how much is in force, for a column.
 func (v StatusView) exposed() string {
 	switch v.State.Phase {
@@ -140,8 +145,12 @@ func (p *Printer) StatusList(views []StatusView, now time.Time) error {
 			{text: string(s.Phase), style: p.styles.phase(s.Phase)}, {text: stepCount(s)}, {text: v.exposed()},
 			{text: string(v.verdict()), style: p.styles.verdict(v.verdict())}, {text: v.holder(now)}, {text: seen(v.Lock, now)},
 		})
-		if v.expired(now) {
+		switch {
+		case v.expired(now):
 			shouts.add("%s", p.shout(v, now))
+		case v.unreadable():
+			shouts.add("%s", p.styles.paint(p.styles.bad, fmt.Sprintf("UNREADABLE: the state of %s in namespace %s: %s; what is in force is in its objects: kubectl get vs,dr -n %s",
+				oneLine(s.Name), oneLine(s.Target.Namespace), oneLine(s.Reason), oneLine(s.Target.Namespace))))
 		}
 	}
 	return p.write(t.text(p.styles, p.opts.Width) + shouts.String())

@@ -84,7 +84,8 @@ func TestStatusOfOne(t *testing.T) {
 }
 
 func TestStatusOfMany(t *testing.T) {
-	all := []printer.StatusView{running(), orphaned(), ended(rollout.Succeeded, "", "")}
+	unreadable := printer.StatusView{StoredState: rollout.StoredState{State: rollout.State{Name: "service shop/web", Phase: rollout.Failed, Reason: "decoding a rollout's state: version 99", Target: policy.Target{Namespace: "shop"}}}}
+	all := []printer.StatusView{running(), orphaned(), ended(rollout.Succeeded, "", ""), unreadable}
 	for name, c := range map[string]struct {
 		views  []printer.StatusView
 		format printer.Format

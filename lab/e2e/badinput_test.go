@@ -24,6 +24,7 @@ import (
 var (
 	services  = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	revisions = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "controllerrevisions"}
+	leases    = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
 )
 
 // short are times for a canary of one step that ends within half a minute and asks for no bound: what is tested is not

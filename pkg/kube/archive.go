@@ -159,6 +159,14 @@ func (a *Archive) Close(ctx context.Context, t policy.Target, n int64, result, v
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	_, err = a.cluster.client(revisionAPI(), t.Namespace).Patch(ctx, recordName(t, n, partBase), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
+	if apierrors.IsNotFound(err) {
+		// A part alone is no record.
+		err := a.cluster.client(revisionAPI(), t.Namespace).Delete(ctx, recordName(t, n, partFinal), metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return a.cluster.explain(doing, err)
+		}
+		return fmt.Errorf("%s: %w", doing, rollout.ErrNoRecord)
+	}
 	if err != nil {
 		return a.cluster.explain(doing, err)
 	}

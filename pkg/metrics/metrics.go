@@ -124,31 +124,34 @@ type Tick struct {
 func (t Tick) Total(side Side) Counts {
 	var sum Counts
 	for _, sides := range t.Pods {
-		sum = sum.Plus(sides[side])
+		sum.take(sides[side])
 	}
 	return sum
 }
 
 // Plus adds two counts into a new one.
 func (c Counts) Plus(d Counts) Counts {
-	out := Counts{Requests: c.Requests + d.Requests, Errors: c.Errors + d.Errors, Refused: c.Refused + d.Refused, Timed: c.Timed + d.Timed}
-	if len(c.Codes)+len(d.Codes) > 0 {
-		out.Codes = map[string]float64{}
-		for _, m := range []map[string]float64{c.Codes, d.Codes} {
-			for k, v := range m {
-				out.Codes[k] += v
-			}
-		}
+	var sum Counts
+	sum.take(c)
+	sum.take(d)
+	return sum
+}
+
+// take adds into maps that are c's own.
+func (c *Counts) take(d Counts) {
+	c.Requests, c.Errors, c.Refused, c.Timed = c.Requests+d.Requests, c.Errors+d.Errors, c.Refused+d.Refused, c.Timed+d.Timed
+	if len(d.Codes) > 0 && c.Codes == nil {
+		c.Codes = make(map[string]float64, len(d.Codes))
 	}
-	if len(c.Slow)+len(d.Slow) > 0 {
-		out.Slow = map[float64]float64{}
-		for _, m := range []map[float64]float64{c.Slow, d.Slow} {
-			for k, v := range m {
-				out.Slow[k] += v
-			}
-		}
+	for k, v := range d.Codes {
+		c.Codes[k] += v
 	}
-	return out
+	if len(d.Slow) > 0 && c.Slow == nil {
+		c.Slow = make(map[float64]float64, len(d.Slow))
+	}
+	for k, v := range d.Slow {
+		c.Slow[k] += v
+	}
 }
 
 // Verdict is what a judge says of a step.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshpol/meshpol/internal/fakemesh"
 	"github.com/meshpol/meshpol/pkg/mesh/istio"
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
@@ -221,4 +222,30 @@ func TestNewPolicyAfterABackHasANewRecord(t *testing.T) {
 			t.Errorf("first %s %d fence %d, second %s %d fence %d", first.Rev, first.Revision, first.Fence, got.State.Rev, got.State.Revision, got.State.Fence)
 		}
 	})
+}
+
+// A run needs its record only at its end; without it, it ends all the same, and says what is lost.
+func TestRecordDeletedMeanwhile(t *testing.T) {
+	for name, judge := range map[string]metrics.Judge{"success": nil, "way back": failAt(2)} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := prepare(t, spec{})
+				want, cause := rollout.Succeeded, rollout.Cause("")
+				if judge != nil {
+					b.judge, want, cause = judge, rollout.RolledBack, rollout.CauseBreach
+				}
+				go func() {
+					time.Sleep(40 * time.Second)
+					b.world.DeleteRecords(b.change.Target)
+				}()
+				got, err := b.runner("one").start()
+				endedAs(t, got, err, want, cause)
+				b.clean()
+				told := fakemesh.Of[rollout.Warned](b.sink)
+				if len(told) != 1 || !strings.Contains(told[0].Text, "deleted the record") {
+					t.Errorf("told: %+v", told)
+				}
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -69,6 +70,9 @@ type MarkedError struct {
 func (e *MarkedError) Error() string {
 	return fmt.Sprintf("%s belongs to rollout %s at the moment; wait for its end, or see meshpol status", e.Ref, e.Other)
 }
+
+// ErrNoRecord says that somebody has deleted the record of a rollout. What it did stands; it can no longer be taken back.
+var ErrNoRecord = errors.New("the record is gone")
 
 // UnfinishedError says that a target has a rollout that nobody has ended; exit code 7.
 type UnfinishedError struct{ State State }

@@ -102,7 +102,7 @@ func (r *run) judge(ctx context.Context) error {
 	if tick.Readings, err = r.ask(ctx, now); err != nil {
 		return err
 	}
-	score, judgement := r.Judge.Step(r.state.Judge, judgeStep(r.state, r.plan.Steps[r.state.Step]), tick, now)
+	score, judgement := r.Judge.Step(r.state.Judge, JudgeStepOf(r.state, r.plan.Steps[r.state.Step]), tick, now)
 	r.emit(Judged{Head: r.head(), Step: r.stepName(), Judgement: judgement})
 	r.state.Judge, r.state.Polled = score, now
 	if tick.Fault == "" {
@@ -175,7 +175,8 @@ func podPattern(pods []string) string {
 // reading is what the next one is compared with.
 func (r *run) blind() bool { return r.liveSource() && r.resumed && !r.counting }
 
-func judgeStep(s State, step PlannedStep) metrics.JudgeStep {
+// JudgeStepOf is what a judge must know of the step that a state is at.
+func JudgeStepOf(s State, step PlannedStep) metrics.JudgeStep {
 	out := metrics.JudgeStep{Index: s.Step, Kind: step.Kind, Min: step.Min, Max: step.Max, MinRequests: step.MinRequests, Started: s.Since}
 	switch step.Exposure.By {
 	case policy.ByRequest:

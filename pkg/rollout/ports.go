@@ -153,7 +153,7 @@ type Archive interface {
 	// Put writes a new record of the target and returns its revision.
 	Put(ctx context.Context, target policy.Target, r Record) (int64, error)
 	// Close sets result and verdict of a record, stores its final objects in a record of its own where result is
-	// succeeded, and prunes to the limit of 10.
+	// succeeded, and prunes to the limit of 10. The error is ErrNoRecord where there is no such record.
 	Close(ctx context.Context, target policy.Target, revision int64, result, verdict string, final []map[string]any) error
 	// Records lists the records of a target, newest first.
 	Records(ctx context.Context, target policy.Target) ([]Record, error)

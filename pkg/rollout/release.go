@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -34,7 +35,10 @@ func (r *run) release(ctx context.Context) error {
 	if r.state.Phase != RollingBack {
 		result, verdict = resultSucceeded, r.lastVerdict()
 	}
-	if err := r.Archive.Close(ctx, r.plan.Change.Target, r.state.Revision, result, verdict, final); err != nil {
+	switch err := r.Archive.Close(ctx, r.plan.Change.Target, r.state.Revision, result, verdict, final); {
+	case errors.Is(err, ErrNoRecord):
+		r.emit(Warned{Head: r.head(), Text: fmt.Sprintf("somebody has deleted the record of this rollout (revision %d): it cannot be taken back later", r.state.Revision)})
+	case err != nil:
 		return fmt.Errorf("closing the record of rollout %s: %w", r.plan.Name, err)
 	}
 	r.state.Undo = undoReleased

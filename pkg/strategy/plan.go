@@ -39,23 +39,40 @@ type Overrides struct {
 	By policy.By
 }
 
-// Plan gives the steps of a rollout. It returns an *UnavailableError for a strategy that comes in a later release, and
-// an *InputError for a Rollout that cannot be planned.
-//
-//	canary:  step 0 (identical halves) → watch … → proof → bake (5 % held back) → fold
-//	direct:  fold
+// Plan gives the steps of a rollout in a mesh. It returns an *UnavailableError for a strategy that comes in a later
+// release, and an *InputError for a Rollout that cannot be planned.
 func Plan(in Input) ([]Step, error) {
-	in.Rollout = v1alpha1.DefaultRolloutSpec(in.Rollout)
 	names := in.Rollout.Strategy.Names()
-	switch {
-	case len(names) != 1:
+	for _, s := range All() {
+		if len(names) == 1 && names[0] == s.Field && !s.Available {
+			return nil, &UnavailableError{Strategy: s.Field}
+		}
+	}
+	return Sketch(in)
+}
+
+// Sketch gives the steps of every strategy, also of those that no mesh can carry out yet: a simulation needs no mesh.
+//
+//	canary:     step 0 (identical halves) → watch … → proof → bake (5 % held back) → fold
+//	direct:     fold
+//	blue-green: step 0 → (preview) → switch, the old set is kept → fold
+//	rolling:    step 0 → watch … → proof, batch by batch → fold
+//	ab:         step 0 (the chosen population, old policy) → comparison → fold, or back
+func Sketch(in Input) ([]Step, error) {
+	in.Rollout = v1alpha1.DefaultRolloutSpec(in.Rollout)
+	switch s := in.Rollout.Strategy; {
+	case len(s.Names()) != 1:
 		return nil, &InputError{Field: "spec.strategy", Reason: "exactly one strategy is wanted", Next: "set canary or direct"}
-	case in.Rollout.Strategy.Canary != nil:
+	case s.Canary != nil:
 		return planCanary(in)
-	case in.Rollout.Strategy.Direct != nil:
-		return planDirect(in), nil
+	case s.BlueGreen != nil:
+		return planBlueGreen(in), nil
+	case s.Rolling != nil:
+		return planRolling(in)
+	case s.AB != nil:
+		return planAB(in), nil
 	default:
-		return nil, &UnavailableError{Strategy: names[0]}
+		return planDirect(in), nil
 	}
 }
 

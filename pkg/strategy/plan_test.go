@@ -115,3 +115,53 @@ func TestPlan(t *testing.T) {
 		})
 	}
 }
+
+// TestSketch: the strategies that no mesh carries out yet have steps all the same, for a simulation.
+func TestSketch(t *testing.T) {
+	const (
+		step0 = "step 0|stage|staged request 50|2m0s-5m0s|200"
+		fold  = "fold|fold|enforce all 0|1m0s-5m0s|20"
+	)
+	match := []v1alpha1.ABMatch{{Header: &v1alpha1.NameValue{Name: "x-beta", Value: "yes"}}}
+	of := func(s v1alpha1.Strategy) v1alpha1.RolloutSpec { return v1alpha1.RolloutSpec{Strategy: s} }
+	keep := v1alpha1.Duration{}
+	cases := map[string]struct {
+		in   strategy.Input
+		want []string
+	}{
+		"blue-green": {strategy.Input{Rollout: of(v1alpha1.Strategy{BlueGreen: &v1alpha1.BlueGreen{}})},
+			[]string{step0, "switch|fold|enforce request 100|5m0s-25m0s|20", fold}},
+		"blue-green with a preview and no old set": {strategy.Input{Rollout: of(v1alpha1.Strategy{BlueGreen: &v1alpha1.BlueGreen{Preview: &v1alpha1.Preview{Header: "x-preview"}, KeepOld: &keep}})},
+			[]string{step0, "preview|watch|enforce match 0|1m0s-10m0s|20", "switch|fold|enforce request 100|15s-1m15s|20", fold}},
+		"rolling": {strategy.Input{Rollout: of(v1alpha1.Strategy{Rolling: &v1alpha1.Rolling{}})},
+			[]string{step0, "25 %|watch|enforce instance 25|2m0s-10m0s|20", "50 %|watch|enforce instance 50|2m0s-10m0s|20",
+				"75 %|proof|enforce instance 75|2m0s-20m0s|20", "fold|fold|enforce all 0|5m0s-25m0s|20"}},
+		"rolling in one batch": {strategy.Input{Rollout: of(v1alpha1.Strategy{Rolling: &v1alpha1.Rolling{Batch: ptr(v1alpha1.Percent(100))}})},
+			[]string{step0, "fold|fold|enforce all 0|5m0s-25m0s|20"}},
+		"ab": {strategy.Input{Rollout: of(v1alpha1.Strategy{AB: &v1alpha1.AB{Match: match}})},
+			[]string{"step 0|stage|staged match 0|2m0s-5m0s|200", "comparison|proof|enforce match 0|30m0s-30m0s|20", "fold|fold|enforce all 0|5m0s-25m0s|20|pause 0s"}},
+		"ab and back": {strategy.Input{Rollout: of(v1alpha1.Strategy{AB: &v1alpha1.AB{Match: match, Then: "rollback"}})},
+			[]string{"step 0|stage|staged match 0|2m0s-5m0s|200", "comparison|proof|enforce match 0|30m0s-30m0s|20", "back|clean|staged match 0|0s-0s|20"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			steps, err := strategy.Sketch(c.in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, lines(steps)); diff != "" {
+				t.Error(diff)
+			}
+			if _, err := strategy.Plan(c.in); err == nil {
+				t.Error("Plan gives steps that no mesh can carry out")
+			}
+		})
+	}
+}
+
+func TestSketchRefusesTinyBatches(t *testing.T) {
+	in := strategy.Input{Rollout: v1alpha1.RolloutSpec{Strategy: v1alpha1.Strategy{Rolling: &v1alpha1.Rolling{Batch: ptr(v1alpha1.Percent(1))}}}}
+	if _, err := strategy.Sketch(in); err == nil || err.Error() != "planning: spec.strategy.rolling.batch: batches of 1 %; write 3.125 to 100, at most 32 batches" {
+		t.Error(err)
+	}
+}

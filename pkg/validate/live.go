@@ -152,7 +152,7 @@ func bearsMarks(c *cluster, p policy.Policy) []Finding {
 		if concerns(o, p) {
 			mark := o.GetAnnotations()[rolloutMark]
 			out = append(out, about(p, "spec.target", fmt.Sprintf("%s %s/%s is in the hands of the rollout %s", o.GetKind(), o.GetNamespace(), o.GetName(), mark),
-				"wait for it, or look at it with meshpol status"))
+				"wait for it, or look at it with meshpol status; where that does not know it, its Lease is gone, and kubectl get controllerrevisions has the objects as they were"))
 		}
 	}
 	return out

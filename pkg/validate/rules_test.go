@@ -135,7 +135,7 @@ func liveCases() map[string]ruleCase {
 		"MP403": {fires: timeout, live: bare(), clean: timeout, want: []string{
 			"-:4 MP403 error spec.target: no pod that could be read has a proxy: the policy acts in its callers' proxies, and there is none; bring the callers into the mesh first"}},
 		"MP404": {fires: timeout, live: marked, clean: timeout, want: []string{
-			"-:4 MP404 warning spec.target: VirtualService shop/cart is in the hands of the rollout other/0a1b2c3d; wait for it, or look at it with meshpol status"}},
+			"-:4 MP404 warning spec.target: VirtualService shop/cart is in the hands of the rollout other/0a1b2c3d; wait for it, or look at it with meshpol status; where that does not know it, its Lease is gone, and kubectl get controllerrevisions has the objects as they were"}},
 		"MP405": {fires: doc("RateLimit", "l", "{target: {workload: {labels: {app: crat}}}, limit: {requests: 5, per: 1s}}"), live: shop(),
 			clean: doc("RateLimit", "l", "{target: {workload: {labels: {app: cart}}}, limit: {requests: 5, per: 1s}}"), want: []string{
 				"-:4 MP405 error spec.target.workload.labels: no pod in shop has these labels; check the labels (kubectl get pods --show-labels)"}},
