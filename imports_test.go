@@ -46,6 +46,7 @@ func picture() map[string][]string {
 		"internal/gen":           {"pkg/validate", "pkg/mesh/istio", "pkg/policy", "pkg/policy/v1alpha1"},
 		"internal/analysis":      {"pkg/simulate", "pkg/rollout", "pkg/strategy", "pkg/metrics"},
 		"internal/golden":        {},
+		"internal/scenes":        {"pkg/metrics"},
 		"internal/fakekube":      {},
 		"internal/fakemesh":      {"pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 	}

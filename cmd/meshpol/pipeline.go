@@ -254,8 +254,17 @@ func (p *planner) documents(c policy.Change) ([]map[string]any, error) {
 // judgeConfig maps the Rollout's analysis and the plan's size onto the judge's settings.
 func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration) metrics.JudgeConfig {
 	c := metrics.DefaultJudgeConfig()
-	if a.SLO != nil && a.SLO.SuccessRate != nil {
-		c.ErrorFloor = 1 - float64(*a.SLO.SuccessRate)/100
+	if a.SLO != nil && a.SLO.SuccessRate != nil && *a.SLO.SuccessRate < 100 {
+		c.SuccessTarget = float64(*a.SLO.SuccessRate) / 100
+		c.ErrorFloor = 1 - c.SuccessTarget
+	}
+	if a.SLO != nil && a.SLO.Latency != nil {
+		c.LatencyObjective = metrics.LatencyObjective{Bound: float64(a.SLO.Latency.Max.Milliseconds()), Target: float64(a.SLO.Latency.P) / 100}
+	}
+	for _, pol := range p.Change.Policies {
+		if k := pol.Kind; k == "Authorization" || k == "MutualTLS" {
+			c.SilentFails = true // they may cut traffic off below HTTP, where nothing counts it
+		}
 	}
 	if a.FalseRollback != nil {
 		c.FalseRollback = *a.FalseRollback * 0.9 // the rest is the tripwire's (JUDGE.md §3)

@@ -102,7 +102,7 @@ func (r *runner) run(ctx context.Context, x rollout.Executor, plan *rollout.Plan
 }
 
 func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
-	judge, err := metrics.NewFirstJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape))
+	judge, err := metrics.NewJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape))
 	if err != nil {
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
 	}

@@ -32,7 +32,7 @@ func (s *study) options(preset string, compare bool, harms ...string) (simulate.
 		Settings: rollout.Settings{Tick: 15 * time.Second, Deadline: 2 * time.Hour, OnInconclusive: "wait", OnNoData: "wait"}})
 	c := metrics.DefaultJudgeConfig()
 	c.Steps, c.PlannedTicks = len(steps), ticks(plan)
-	judge, err := metrics.NewFirstJudge(c)
+	judge, err := metrics.NewJudge(c)
 	if err != nil {
 		return simulate.Options{}, err
 	}

@@ -33,8 +33,10 @@
 //	wrote        object {apiVersion, kind, namespace, name}, op (create, update, delete), why
 //	labelled     pods, added
 //	proved       proof {confirmed, concerned, unconcerned, tookSeconds, stragglers?, rejected? [{proxy, message}]}, why
-//	judged       step, judgement {verdict, reason, new, old, elapsedSeconds, share, score?, bound?};
-//	             new and old are {requests, errors, refused?, codes?, timed?}
+//	judged       step, judgement {verdict, reason, new, old, elapsedSeconds, share, score?, bound?,
+//	             slowBound?, ratio?, atLeast?, pause?, findings?, parts?};
+//	             new and old are {requests, errors, refused?, codes?, timed?}; a part is {name, new {bad, of}, old,
+//	             weight, score, without?, bound?, aboveMilliseconds?, shared?}
 //	stepPassed   step, judgement, requests? (sent to the API server since the step before ended)
 //	paused       reason, exposed, next
 //	takingBack   cause (breach, person, timeout, inconclusive, edited, locked, internal), reason

@@ -73,8 +73,11 @@ func (t *textLines) judgement(j metrics.Judgement) []string {
 	return []string{judgementText(j), t.styles.verdictText(j)}
 }
 
-// tellsNumbers tells whether a judge's reason compares counts itself: "… (3 of 41 against 0 of 4,012 requests), 60 s".
-func tellsNumbers(reason string) bool { return strings.Contains(reason, " requests)") }
+// tellsNumbers tells whether a judge's reason compares counts itself: "… (3 of 41 against 0 of 4,012 requests), 60 s", or
+// "…, 3 of 41 against 0 of 4,012 requests, 60 s".
+func tellsNumbers(reason string) bool {
+	return strings.Contains(reason, " requests)") || strings.Contains(reason, " requests, ")
+}
 
 // verdictText is "Pass" in its colour, with the judge's reason.
 func (s styles) verdictText(j metrics.Judgement) string {

@@ -7,7 +7,7 @@ import (
 
 // BenchmarkJudgeTick judges one interval of a step by request, counted by 20 client pods.
 func BenchmarkJudgeTick(b *testing.B) {
-	j, err := NewFirstJudge(DefaultJudgeConfig())
+	j, err := NewJudge(DefaultJudgeConfig())
 	if err != nil {
 		b.Fatal(err)
 	}

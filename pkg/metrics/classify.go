@@ -29,10 +29,15 @@ func countable(c Class, s Series) bool {
 	case ClassCode:
 		return s.Labels[CodeLabel] != ""
 	case ClassDuration:
-		return s.Labels[bucketLabel] != ""
+		return s.Labels[bucketLabel] != "" || s.native()
 	default:
 		return false
 	}
+}
+
+// native tells that a series is a native histogram.
+func (s Series) native() bool {
+	return slices.ContainsFunc(s.Samples, func(x Sample) bool { return x.Native != nil })
 }
 
 // bucketBound is a bucket's upper bound in milliseconds; +Inf for the last one. Histograms named …_seconds are scaled.
@@ -75,7 +80,7 @@ func podOf(identity string) string {
 func CallersOf(series []Series) []string {
 	var pods []string
 	for _, s := range series {
-		counted := slices.ContainsFunc(s.Samples, func(x Sample) bool { return x.Value > 0 })
+		counted := slices.ContainsFunc(s.Samples, func(x Sample) bool { return x.Value > 0 || x.Native != nil && x.Native.Count > 0 })
 		if s.Pod != "" && counted {
 			pods = append(pods, s.Pod)
 		}

@@ -82,7 +82,7 @@ func (c Counters) Step(series []Series, from, to time.Time) (Counters, Tick) {
 	next.to = to
 	next.startInterval(c.to, from)
 	w := stepWork{c: &next, tick: Tick{From: from, To: to, Pods: map[string]map[Side]Counts{}, Series: map[Side]int{}},
-		buckets: map[bucketKey]map[float64]float64{}}
+		buckets: map[bucketKey]map[float64]float64{}, natives: map[nativeKey]Exponential{}}
 	batch := w.collect(series)
 	for _, s := range batch {
 		w.see(s)
@@ -152,6 +152,7 @@ type stepWork struct {
 	c        *Counters
 	tick     Tick
 	buckets  map[bucketKey]map[float64]float64
+	natives  map[nativeKey]Exponential
 	problems int
 }
 
@@ -200,6 +201,8 @@ func (w *stepWork) usable(s Series) []Sample {
 	for _, x := range s.Samples {
 		bad := math.IsNaN(x.Value) || math.IsInf(x.Value, 0) || x.Value < 0
 		switch {
+		case x.Native != nil && x.Native.usable() != nil:
+			w.problem("%s of %s had %v: ignored", s.Labels[nameLabel], s.Pod, x.Native.usable())
 		case bad:
 			w.problem("%s of %s had the value %v, which no counter can have: ignored", s.Labels[nameLabel], s.Pod, x.Value)
 		case !x.At.After(w.tick.To):
@@ -243,7 +246,11 @@ func (w *stepWork) count(o observed) {
 		if known && !x.At.After(last.At) {
 			continue
 		}
-		w.add(o.series, rule, w.c.sideOf(rule, o.series.Pod, x.At), w.increment(o.series, x, last, known))
+		if side := w.c.sideOf(rule, o.series.Pod, x.At); x.Native != nil || last.Native != nil {
+			w.addNative(o.series, side, x, last, known)
+		} else {
+			w.add(o.series, rule, side, w.increment(o.series, x, last, known))
+		}
 		w.c.readings[o.id] = x
 	}
 }
@@ -334,6 +341,7 @@ func (w *stepWork) finish() {
 			w.book(key.pod, key.side, slowOf(inc))
 		}
 	}
+	w.finishNative()
 	seconds := max(15, w.tick.To.Sub(w.tick.From).Seconds())
 	for pod, sides := range w.tick.Pods {
 		r := w.c.pods[pod]

@@ -3,14 +3,13 @@ package metrics
 import (
 	"math"
 	"slices"
-	"strconv"
 )
 
 // maxStrata is the number of groups that pods are dealt into (ANALYSIS.md section 2).
 const maxStrata = 8
 
-// scoreCap keeps a score that is long decided from overflowing.
-const scoreCap = 1e250
+// scoreCap keeps a score that is long decided from overflowing, also in the four bytes of its saved form.
+const scoreCap = 1e30
 
 // harms are the odds multipliers g that the mixture bets on, so that no size of the harm has to be guessed.
 func harms() [9]float64 { return [9]float64{1.2, 1.5, 2, 3, 5, 10, 30, 100, 1000} }
@@ -21,8 +20,8 @@ func harms() [9]float64 { return [9]float64{1.2, 1.5, 2, 3, 5, 10, 30, 100, 1000
 // g = harms()[j]; Rem is the prior weight of start times to come. With y in {0, 1} it is the binomial mixture SPRT, with
 // y a fraction a bet on a bounded mean (Waudby-Smith and Ramdas, arXiv 2010.09686). ANALYSIS.md section 3.
 type mixture struct {
-	Rem float64    `json:"r"`
-	A   [9]float64 `json:"a"`
+	Rem float64
+	A   [9]float64
 }
 
 func newMixture() mixture { return mixture{Rem: 1} }
@@ -76,28 +75,10 @@ func (m mixture) value() float64 {
 	return sum
 }
 
-// trimmed shortens the numbers for storage, always downwards: that keeps an e-process one.
-func (m mixture) trimmed() mixture {
-	m.Rem = trim(m.Rem)
-	for j := range m.A {
-		m.A[j] = trim(m.A[j])
-	}
-	return m
-}
-
-// trim is the number with six digits, not above it.
-func trim(v float64) float64 {
-	short, err := strconv.ParseFloat(strconv.FormatFloat(v*(1-5e-6), 'e', 5, 64), 64)
-	if err != nil {
-		return v
-	}
-	return short
-}
-
 // evidence is a mixture with copies that each leave one stratum out, so that no single pod may decide.
 type evidence struct {
-	All  mixture      `json:"all"`
-	Skip [][9]float64 `json:"skip,omitempty"`
+	All  mixture
+	Skip [][9]float64
 }
 
 func newEvidence() evidence { return evidence{All: newMixture()} }
@@ -137,30 +118,29 @@ func (e evidence) once(stratum int, y, p0 float64) evidence {
 
 func (e evidence) value() float64 { return e.All.value() }
 
-// guarded tells whether the evidence survives without its most telling one of k strata: the least copy must be at least
-// 10, or 1 with two or three strata. With one stratum there is nothing to leave out.
-func (e evidence) guarded(k int) bool {
+// without is the evidence without its most telling one of k strata; +Inf where there is none to leave out.
+func (e evidence) without(k int) float64 {
 	least := math.Inf(1)
 	for i := range min(k, len(e.Skip)) {
 		least = min(least, mixture{Rem: e.All.Rem, A: e.Skip[i]}.value())
 	}
+	return least
+}
+
+// enough is the guard of ANALYSIS.md section 3: without its most telling stratum the evidence must be at least 10, or 1
+// with two or three strata. With one stratum there is nothing to leave out.
+func enough(without float64, k int) bool {
 	switch {
 	case k <= 1:
 		return true
 	case k < 4:
-		return least >= 1
+		return without >= 1
 	default:
-		return least >= 10
+		return without >= 10
 	}
 }
 
-func (e evidence) trimmed() evidence {
-	e.All, e.Skip = e.All.trimmed(), slices.Clone(e.Skip)
-	for i := range e.Skip {
-		e.Skip[i] = mixture{A: e.Skip[i]}.trimmed().A
-	}
-	return e
-}
+func (e evidence) guarded(k int) bool { return enough(e.without(k), k) }
 
 // nullShare is the new side's share of the bad events where its rate is rho times the old side's.
 func nullShare(nc, ns, rho float64) float64 {

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 )
@@ -131,14 +132,25 @@ func TestScoresStayFinite(t *testing.T) {
 	}
 }
 
-func TestTrimNeverRaises(t *testing.T) {
-	for _, v := range []float64{0, 1, 1.0 / 3, 1e-300, 9.99999e99, 123456.789, 0.05, 1e250} {
-		if s := trim(v); s > v || (v > 0 && s < v*(1-2e-5)) {
-			t.Errorf("trim(%v) = %v", v, s)
+// The saved form never raises a score, and what is read again is written the same.
+func TestPackingNeverRaises(t *testing.T) {
+	m := mixture{Rem: 1.0 / 3, A: [9]float64{0, 1, 1e-300, 9.99999e29, 123456.789, 0.05, 1e30, 1.1, 2e-39}}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got mixture
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.A {
+		if got.A[i] > m.A[i] || m.A[i] > 1e-30 && got.A[i] < m.A[i]*(1-1e-6) {
+			t.Errorf("%v became %v", m.A[i], got.A[i])
 		}
-		if s := trimLog(-v); v < 1e9 && (s > -v || s < -v-2e-4) {
-			t.Errorf("trimLog(%v) = %v", -v, s)
-		}
+	}
+	again, err := json.Marshal(got)
+	if err != nil || string(again) != string(text) {
+		t.Errorf("%s, then %s (%v)", text, again, err)
 	}
 }
 

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-func judge(t *testing.T, change func(*JudgeConfig)) FirstJudge {
+func judge(t *testing.T, change func(*JudgeConfig)) SequentialJudge {
 	t.Helper()
 	c := DefaultJudgeConfig()
 	if change != nil {
 		change(&c)
 	}
-	j, err := NewFirstJudge(c)
+	j, err := NewJudge(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +169,13 @@ func TestOneSickPodDoesNotDecide(t *testing.T) {
 
 // A state that went through JSON at every tick gives the same judgements, and stays small.
 func TestStateSurvivesRestarts(t *testing.T) {
-	j := judge(t, nil)
 	for _, seed := range []uint64{1, 2, 3} {
+		j := judge(t, func(c *JudgeConfig) {
+			if seed == 3 {
+				c.SuccessTarget, c.LatencyObjective, c.AllowRefused = 0.99, LatencyObjective{Bound: 250, Target: 0.9}, 0.001
+				c.History = pastOf(0.001)
+			}
+		})
 		a, b := newWorld(seed), newWorld(seed)
 		a.pods, b.pods = 100, 100
 		a.ratio, b.ratio = 3, 3
@@ -201,7 +206,7 @@ func TestStateSurvivesRestarts(t *testing.T) {
 			}
 		}
 		t.Logf("largest state %d bytes", largest)
-		if largest > 8<<10 {
+		if largest > 16<<10 {
 			t.Errorf("the state has %d bytes", largest)
 		}
 	}

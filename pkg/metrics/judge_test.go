@@ -46,7 +46,7 @@ func TestVerdictsAndReasons(t *testing.T) {
 		reason string
 	}{
 		{"gross harm at the first tick", watch, 15 * time.Second, even(880, 812, 15930, 32), Fail,
-			"new 92.3 % errors against 0.2 % (812 of 880 against 32 of 15,930 requests), 15 s"},
+			"new 92.3 % errors against 0.2 % (×460, at least ×4 with 99 % confidence), 812 of 880 against 32 of 15,930 requests, 15 s"},
 		{"too few requests", watch, 15 * time.Second, even(12, 0, 300, 0), Wait, "waiting: 12 of 20 requests"},
 		{"too few at the end", watch, 10 * time.Minute, even(0.25, 0, 300, 0), NoData, "no data: 10 of 20 requests in 10 min"},
 		{"nothing on the new side", watch, 10 * time.Minute, even(0, 0, 300, 0), NoData, "no data: only the old side counts requests (12,000)"},
@@ -56,13 +56,16 @@ func TestVerdictsAndReasons(t *testing.T) {
 		{"nothing to compare with", watch, time.Minute, even(30, 0, 0, 0), Wait, "waiting: 0 of 20 requests on the old side"},
 		{"halves agree", stage, 2 * time.Minute, even(300, 4, 300, 4), Pass,
 			"identical halves agree: new 1.3 % errors against 1.3 % (32 of 2,400 against 32 of 2,400 requests), 2 min; share 50.0 % of 4,800 requests"},
-		{"the share is wrong", stage, 2 * time.Minute, func(from time.Time) Tick {
+		{"the share is off", stage, 2 * time.Minute, func(from time.Time) Tick {
 			t := even(240, 0, 360, 0)(from)
 			t.Pods["shop/web-c"] = map[Side]Counts{Old: {Requests: 150}}
 			t.Pods["shop/web-a"] = map[Side]Counts{New: {Requests: 120}, Old: {Requests: 30}}
 			return t
-		}, Inconclusive,
-			"share 40.0 % of 4,800 requests, 50.0 % was asked for (14 standard errors off): part of the requests cannot be split; furthest off: shop/web-c with 0 of 150 requests in the last 15 s"},
+		}, Pass,
+			"share 40.0 % of 4,800 requests: 20 % of ids unusable, they stay old; furthest off: shop/web-c with 0 of 150 requests in the last 15 s"},
+		{"the share is far too small", stage, 2 * time.Minute, even(120, 0, 480, 0), Inconclusive,
+			"share 20.0 % of 4,800 requests, 50.0 % was asked for: 60 % of ids unusable, they stay old; furthest off: shop/web-a"},
+		{"the share is far too large", stage, 2 * time.Minute, even(420, 0, 180, 0), Inconclusive, "40 % more requests than asked for"},
 		{"a little off is no matter", stage, 2 * time.Minute, even(245, 0, 255, 0), Pass, "share 49.0 %"},
 		{"the new half is worse", stage, time.Minute, even(300, 120, 300, 4), Inconclusive, "identical halves differ"},
 		{"the old half is worse", stage, time.Minute, even(300, 4, 300, 120), Inconclusive, "identical halves differ"},
@@ -227,7 +230,7 @@ func TestAllowedRefusals(t *testing.T) {
 func TestForeignStateIsAnError(t *testing.T) {
 	step := ramp()[1]
 	step.Started = start()
-	for _, state := range []State{{Version: "second/7"}, {Version: firstVersion, Detail: []byte(`{"k":"x"}`)}} {
+	for _, state := range []State{{Version: "second/7"}, {Version: judgeVersion, Detail: []byte(`{"k":"x"}`)}} {
 		next, got := judge(t, nil).Step(state, step, Tick{}, start())
 		if got.Verdict != Error || !strings.Contains(got.Reason, "saved score") || next.Version != state.Version {
 			t.Error(got.Verdict, got.Reason)
@@ -250,6 +253,10 @@ func TestConfigIsChecked(t *testing.T) {
 		"passMargin":     func(c *JudgeConfig) { c.PassMarginMax = 1.5 },
 		"confidence":     func(c *JudgeConfig) { c.PassConfidence = 1 },
 		"clumping":       func(c *JudgeConfig) { c.Clumping = 0 },
+		"objective":      func(c *JudgeConfig) { c.SuccessTarget = 1 },
+		"burn":           func(c *JudgeConfig) { c.BurnHold = 0 },
+		"latencyMargin":  func(c *JudgeConfig) { c.LatencyMarginMax = 1.1 },
+		"past":           func(c *JudgeConfig) { c.BareTolerance = 0 },
 		"step 0":         func(c *JudgeConfig) { c.StageScore = 0 },
 		"tick":           func(c *JudgeConfig) { c.Tick = 0 },
 		"plan":           func(c *JudgeConfig) { c.Steps = 0 },
@@ -257,7 +264,7 @@ func TestConfigIsChecked(t *testing.T) {
 	for word, change := range breaks {
 		c := DefaultJudgeConfig()
 		change(&c)
-		if _, err := NewFirstJudge(c); err == nil || !strings.Contains(err.Error(), word) {
+		if _, err := NewJudge(c); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%s: %v", word, err)
 		}
 	}

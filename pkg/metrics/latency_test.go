@@ -18,18 +18,18 @@ func TestBoundsAreChosenFromTheOldPolicy(t *testing.T) {
 	for _, b := range got {
 		bounds = append(bounds, b.Bound)
 	}
-	if len(bounds) != 3 || bounds[0] != 50 || bounds[1] != 250 || bounds[2] != 500 {
+	if len(bounds) != 4 || bounds[0] != 50 || bounds[1] != 100 || bounds[2] != 250 || bounds[3] != 500 || !got[3].Beyond {
 		t.Fatal("bounds", bounds)
 	}
 	steep := math.Pow(1.1, math.Log(3900.0/1300)/math.Log(2))
 	if math.Abs(got[0].Ratio-steep) > 1e-9 {
 		t.Errorf("ratio at 50 ms %v, want the steeper slope's %v", got[0].Ratio, steep)
 	}
-	if r := tolerated(tails, 6, 0.1); r != 1.1 {
-		t.Errorf("a bound never exceeded tolerates %v", r)
+	if k := slope(tails, 6, 10000); k != 1 {
+		t.Errorf("a bound never exceeded has the slope %v", k)
 	}
-	if r := tolerated([]tail{{100, 1000}, {101, 1}}, 0, 0.1); r != math.Pow(1.1, steepest) {
-		t.Errorf("the slope is not capped: %v", r)
+	if k := slope([]Tail{{Bound: 100, Slow: 1000}, {Bound: 101, Slow: 1}}, 0, 1000); k != steepest {
+		t.Errorf("the slope is not capped: %v", k)
 	}
 }
 

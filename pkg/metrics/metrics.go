@@ -53,10 +53,12 @@ const (
 // CodeLabel is the label of ClassCode series.
 const CodeLabel = "response_code"
 
-// Sample is one stored value of a series with its own scrape time.
+// Sample is one stored value of a series with its own scrape time. Native is set instead of Value where the series is a
+// native histogram.
 type Sample struct {
-	At    time.Time
-	Value float64
+	At     time.Time
+	Value  float64
+	Native *Exponential
 }
 
 // Series is one raw counter with the samples in the asked range, oldest first.
@@ -114,6 +116,8 @@ type Tick struct {
 	Readings []Reading
 	// Fault is what the source said when it could not be read; the rest is empty then.
 	Fault string
+	// Unusable is why the numbers cannot be judged though they were read, such as a histogram that is classic and native.
+	Unusable string
 }
 
 // Total sums a side over all pods.
@@ -187,6 +191,9 @@ type JudgeStep struct {
 	Started     time.Time
 }
 
+// bare tells that nobody is left under the old policy to compare with.
+func (s JudgeStep) bare() bool { return s.Kind == StepFold || s.Kind == StepBake && s.Share >= 1 }
+
 // Judgement is a verdict with everything it rests on.
 type Judgement struct {
 	Verdict Verdict `json:"verdict"`
@@ -203,8 +210,50 @@ type Judgement struct {
 	// rate that the new one was shown to stay below, 0 where nothing was shown.
 	Score float64 `json:"score,omitempty"`
 	Bound float64 `json:"bound,omitempty"`
+	// SlowBound is the same for latency: so many times as slow as the old side at the most.
+	SlowBound float64 `json:"slowBound,omitempty"`
+	// Ratio is the new error rate over the old one, AtLeast what it surely exceeds (99 %); 0 where nothing can be said.
+	Ratio   float64 `json:"ratio,omitempty"`
+	AtLeast float64 `json:"atLeast,omitempty"`
+	// Pause tells that a Fail rests on a comparison with the past alone: a person should look, nothing is taken back.
+	Pause bool `json:"pause,omitempty"`
+	// Findings are things a person should know that are no verdict.
+	Findings []string `json:"findings,omitempty"`
+	// Parts are the metrics that the score is made of.
+	Parts []Part `json:"parts,omitempty"`
 	// Checks are the user's own, with the query that was sent and its value.
 	Checks []CheckResult `json:"checks,omitempty"`
+}
+
+// Part is one metric's part of a judgement.
+type Part struct {
+	// Name is errors, latency, success (the objective), slow (the latency objective) or holdback.
+	Name string `json:"name"`
+	// Requests and Bad ones of either side in the step; of an objective since scoring began.
+	New    BadOf   `json:"new"`
+	Old    BadOf   `json:"old"`
+	Weight float64 `json:"weight"`
+	// Score is the evidence of harm; Without what is left of it without its most telling pods, 0 where there are none to
+	// leave out; Bound what was shown not to be exceeded, 0 where nothing was.
+	Score   float64 `json:"score"`
+	Without float64 `json:"without,omitempty"`
+	Bound   float64 `json:"bound,omitempty"`
+	// Above is the latency bound in milliseconds that tells most.
+	Above float64 `json:"aboveMilliseconds,omitempty"`
+	// Shared tells that the old side is as bad, so that this metric blames nobody.
+	Shared bool `json:"shared,omitempty"`
+}
+
+// BadOf counts bad requests among all.
+type BadOf struct {
+	Bad float64 `json:"bad"`
+	Of  float64 `json:"of"`
+}
+
+// Brief is the judgement without its parts, for a record that must stay small.
+func (j Judgement) Brief() Judgement {
+	j.Parts = nil
+	return j
 }
 
 // Judge decides from ticks. It is a value: Step returns the next state and never edits the old one, so that a state

@@ -10,27 +10,77 @@ import (
 	"time"
 )
 
-// comparison is the line that a verdict rests on: "new 92.1 % errors against 0.2 % (812 of 881 against 31 of 15,930
-// requests), 15 s". Latency is spoken of where it is the suspicion: gross errors say more, and without a suspicion a
-// person asks for errors first.
-func (l look) comparison() string {
-	if worst := l.worst(); worst != nil && worst.New.T > 0 && l.total() >= l.c.Hold && !l.gross() {
-		what := fmt.Sprintf("above %g ms", worst.Bound)
-		return compare(what, worst.New.X, worst.New.T, worst.Old.X, worst.Old.T) + ", " + seconds(l.elapsed)
+// harm is the line of the metric that tells most.
+func (l look) harm() string {
+	switch l.telling().name {
+	case "latency":
+		return l.slowest(false)
+	case "slow":
+		return l.slowObjective()
+	default:
+		return l.comparison()
 	}
-	c, s := l.fresh.New, l.fresh.Old
-	if l.s.BaseN > 0 && (l.step.Kind == StepFold || s.Requests == 0) {
-		return compare("errors", c.Errors, c.Requests, l.s.BaseX, l.s.BaseN) + " before, " + seconds(l.elapsed)
-	}
-	return compare("errors", c.Errors, c.Requests, s.Errors, s.Requests) + ", " + seconds(l.elapsed)
 }
 
-func compare(what string, xc, nc, xs, ns float64) string {
-	if ns <= 0 {
-		return fmt.Sprintf("new %s %s (%s of %s requests)", rate(xc, nc), what, number(xc), number(nc))
+// slowest compares the requests above the latency bound that tells most.
+func (l look) slowest(back bool) string {
+	worst := l.worst(back)
+	if worst == nil || worst.New.N <= 0 {
+		return l.comparison()
 	}
-	return fmt.Sprintf("new %s %s against %s (%s of %s against %s of %s requests)", rate(xc, nc), what, rate(xs, ns),
-		number(xc), number(nc), number(xs), number(ns))
+	return compare(fmt.Sprintf("above %g ms", worst.Bound), worst.New, worst.Old, "") + ", " + seconds(l.elapsed)
+}
+
+func (l look) slowObjective() string {
+	what := fmt.Sprintf("above the promised %g ms", l.c.LatencyObjective.Bound)
+	return compare(what, l.s.Slow.New, l.s.Slow.Stable, "") + ", " + seconds(l.elapsed)
+}
+
+// comparison is the line that a verdict rests on: "new 4.1 % errors against 0.2 % (×20, at least ×8 with 99 %
+// confidence), 812 of 19,800 against 31 of 15,930 requests, 45 s".
+func (l look) comparison() string {
+	c, s := half{N: l.fresh.New.Requests, X: l.fresh.New.Errors}, half{N: l.fresh.Old.Requests, X: l.fresh.Old.Errors}
+	if before := l.s.before(l.c.Clumping); before.Requests > 0 && (l.step.bare() || s.N == 0) {
+		return compare("errors", c, half{N: before.Requests, X: before.Errors}, "") + " before, " + seconds(l.elapsed)
+	}
+	ratio, least := l.ratio()
+	if ratio > 0 && least >= l.c.ErrorTolerance && least <= ratio {
+		return compare("errors", c, s, fmt.Sprintf("×%s, at least ×%g with %.0f %% confidence", short(ratio), least, ratioConfidence*100)) + ", " + seconds(l.elapsed)
+	}
+	return compare("errors", c, s, "") + ", " + seconds(l.elapsed)
+}
+
+// ratio is the new error rate over the old one in the step, and what it surely exceeds; 0 where nothing can be said.
+func (l look) ratio() (ratio, least float64) {
+	c, s := l.fresh.New, l.fresh.Old
+	if c.Requests > 0 && s.Requests > 0 && s.Errors > 0 {
+		ratio = c.Errors / c.Requests * s.Requests / s.Errors
+	}
+	if !l.step.bare() && l.step.Kind != StepStage {
+		least = l.s.Ladder.least()
+	}
+	return round3(ratio), least
+}
+
+// short is a ratio with two digits: 1.5, 20, 460.
+func short(v float64) string {
+	text, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 2, 64), 64)
+	if err != nil {
+		return "?"
+	}
+	return strconv.FormatFloat(text, 'f', -1, 64)
+}
+
+func compare(what string, c, s half, ratio string) string {
+	if s.N <= 0 {
+		return fmt.Sprintf("new %s %s (%s of %s requests)", rate(c.X, c.N), what, number(c.X), number(c.N))
+	}
+	against := fmt.Sprintf("new %s %s against %s", rate(c.X, c.N), what, rate(s.X, s.N))
+	counts := fmt.Sprintf("%s of %s against %s of %s requests", number(c.X), number(c.N), number(s.X), number(s.N))
+	if ratio == "" {
+		return against + " (" + counts + ")"
+	}
+	return against + " (" + ratio + "), " + counts
 }
 
 // tooFew says why a side does not have its requests when the time is over.
@@ -76,6 +126,18 @@ func boundText(shown, confidence float64) string {
 		return fmt.Sprintf("no bound shown up to %s", times(all[len(all)-1]))
 	}
 	return fmt.Sprintf("at most %s the old rate or the floor (%.0f %%)", times(shown), confidence*100)
+}
+
+func slowText(shown float64) string {
+	switch {
+	case math.IsInf(shown, 1):
+		all := slowMargins()
+		return fmt.Sprintf("; no bound on latency shown up to %s", times(all[len(all)-1]))
+	case shown > 1:
+		return fmt.Sprintf("; at most %s as slow", times(shown))
+	default:
+		return ""
+	}
 }
 
 func times(m float64) string { return fmt.Sprintf("%g×", m) }

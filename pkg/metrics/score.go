@@ -2,30 +2,26 @@ package metrics
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"hash/fnv"
-	"maps"
-	"math"
 	"slices"
-	"time"
 )
 
-// firstVersion names the first judge and the format of its score.
-const firstVersion = "first/1"
+// judgeVersion names the judge and the format of its score.
+const judgeVersion = "judge/2"
 
-// dealtPods is how many pods of a side are dealt into strata by order; more are dealt by hash, which is even enough.
-const dealtPods = 64
-
-// score is what the first judge remembers of a rollout. Step-wise parts are reset when a step begins.
+// score is what the judge remembers of a rollout. Step-wise parts are reset when a step begins.
 type score struct {
-	// Begun tells that a step after step 0 has been scored; LatencyWeight was fixed then.
-	Begun         bool    `json:"begun,omitempty"`
-	LatencyWeight float64 `json:"lw,omitempty"`
-	// BaseN requests with BaseX errors were seen under the old policy; Timed and Tails are their latencies.
-	BaseN float64 `json:"n"`
-	BaseX float64 `json:"x"`
-	Timed float64 `json:"timed,omitempty"`
-	Tails []tail  `json:"tails,omitempty"`
+	// Begun tells that a step after step 0 has been scored; weights, floor and limit were fixed then.
+	Begun   bool    `json:"begun,omitempty"`
+	Weights weights `json:"w"`
+	// Rate below which an error rate is nobody's concern.
+	ErrorFloor float64 `json:"ef,omitempty"`
+	// Past is the history from before the rollout, as it was when the rollout began; Own the same gathered by the rollout
+	// itself from the old policy, Halves the clumping of its old side.
+	Past   *Baseline `json:"past,omitempty"`
+	Own    Baseline  `json:"own"`
+	Halves clumps    `json:"halves,omitzero"`
 
 	// Pods are hashes of pods in the order in which they were dealt into K strata, step-wise; by instance only those of
 	// the new side, and Stable are the old side's.
@@ -35,28 +31,38 @@ type score struct {
 	// Pending are the strata's counts since PendingFrom (Unix milliseconds) that are not scored yet.
 	Pending     []cell `json:"pending,omitempty"`
 	PendingFrom int64  `json:"from,omitempty"`
-	// Shares are the sums over ticks of c², c·n and n² (c of n requests were new), step-wise.
-	Shares [3]float64 `json:"shares"`
+	// Shares test the share, step-wise; Volume is how much flowed.
+	Shares shares `json:"shares"`
+	Volume volume `json:"vol,omitzero"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
-	// number of series seen, new and old.
-	Newest int64  `json:"newest,omitempty"`
-	Faults int    `json:"faults,omitempty"`
-	Fault  string `json:"fault,omitempty"`
-	Sides  [2]int `json:"sides"`
+	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
+	Newest   int64  `json:"newest,omitempty"`
+	Faults   int    `json:"faults,omitempty"`
+	Fault    string `json:"fault,omitempty"`
+	Unusable string `json:"unusable,omitempty"`
+	Sides    [2]int `json:"sides"`
 
-	// Errors and Floor are the two halves of the score of errors; Back and BackFloor the same with the sides exchanged,
-	// at step 0 only. Veto compares the bake with its holdback.
-	Errors    evidence  `json:"errors"`
-	Floor     mixture   `json:"floor"`
-	Back      *evidence `json:"back,omitempty"`
-	BackFloor *mixture  `json:"backFloor,omitempty"`
-	Veto      *mixture  `json:"veto,omitempty"`
-	Bound     bounds    `json:"bound"`
-	Latency   []slower  `json:"latency,omitempty"`
+	// Errors and Floor are the two halves of the score of errors; Back is Errors with the sides exchanged, at step 0
+	// only. Veto compares the bake with its holdback. Ladder tells the ratio that is surely exceeded.
+	Errors  evidence  `json:"errors"`
+	Floor   mixture   `json:"floor"`
+	Back    *evidence `json:"back,omitempty"`
+	Veto    *mixture  `json:"veto,omitempty"`
+	Ladder  ladder    `json:"ladder"`
+	Bound   bounds    `json:"bound"`
+	Latency []slower  `json:"latency,omitempty"`
+	// Success and Slow are the absolute objectives.
+	Success *burning `json:"slo,omitempty"`
+	Slow    *burning `json:"slow,omitempty"`
 
-	// Credit and Depth are the bucket of allowed refusals.
-	Credit float64 `json:"credit,omitempty"`
-	Depth  float64 `json:"depth,omitempty"`
+	Refusals refusals `json:"refusals,omitzero"`
+}
+
+// weights share the error budget between the metrics; they sum to 1.
+type weights struct {
+	Errors    float64 `json:"e"`
+	Latency   float64 `json:"l,omitempty"`
+	Objective float64 `json:"o,omitempty"`
 }
 
 // cell is one stratum in one tick.
@@ -65,16 +71,25 @@ type cell struct {
 	Old half `json:"s"`
 }
 
-// half is one side of a cell: N requests, X of them bad, T timed, S of those slower than each chosen bound.
+// half is one side of a cell: N requests, X of them bad, T timed, S of those slower than each chosen bound, L slower than
+// the objective's.
 type half struct {
 	N float64   `json:"n,omitempty"`
 	X float64   `json:"x,omitempty"`
 	T float64   `json:"t,omitempty"`
+	L float64   `json:"l,omitempty"`
 	S []float64 `json:"s,omitempty"`
 }
 
-func (h half) plus(c Counts, bad float64, chosen []slower) half {
+// with adds requests and bad ones.
+func (h half) with(o half) half { return half{N: h.N + o.N, X: h.X + o.X} }
+
+func (h half) plus(c Counts, bad float64, chosen []slower, o LatencyObjective) half {
 	h.N, h.X, h.T = h.N+c.Requests, h.X+bad, h.T+c.Timed
+	if o.Target > 0 {
+		n, _ := o.slow(c)
+		h.L += n
+	}
 	h.S = slices.Clone(h.S)
 	for i, l := range chosen {
 		if i >= len(h.S) {
@@ -85,38 +100,81 @@ func (h half) plus(c Counts, bad float64, chosen []slower) half {
 	return h
 }
 
-func newScore() score { return score{Errors: newEvidence(), Floor: newMixture()} }
+func newScore(past Baseline) score {
+	s := score{Errors: newEvidence(), Floor: newMixture(), Ladder: newLadder()}
+	if past.Requests > 0 {
+		s.Past = &past
+	}
+	return s
+}
+
+// past is what is known from before the rollout; empty where there is no history.
+func (s score) past() Baseline {
+	if s.Past == nil {
+		return Baseline{}
+	}
+	return *s.Past
+}
+
+// timedBefore tells that the history has durations enough to choose the latency bounds.
+func (s score) timedBefore() bool { return s.Past != nil && s.Past.Timed >= tailRequests }
+
+// before is the best knowledge of the old policy: the history, else what the rollout itself saw.
+func (s score) before(clumping float64) Baseline {
+	if s.Past != nil {
+		return *s.Past
+	}
+	b := s.Own
+	b.Clumping = max(clumping, unknownClumping)
+	return b
+}
+
+// clumping is φ of the errors. A history says it; a rollout's own few ticks may only raise what the configuration says.
+func (s score) clumping(set float64) float64 {
+	if s.Past != nil {
+		return s.Past.Clumping
+	}
+	return max(set, s.Halves.phi())
+}
 
 // decodeScore reads a state; an empty one is a new score.
-func decodeScore(state State) (score, error) {
+func decodeScore(state State, past Baseline) (score, error) {
 	if state.Version == "" {
-		return newScore(), nil
+		return newScore(past), nil
 	}
-	if state.Version != firstVersion {
-		return score{}, fmt.Errorf("the saved score is of judge %q, this is %q", state.Version, firstVersion)
+	if state.Version != judgeVersion {
+		return score{}, fmt.Errorf("the saved score is of judge %q, this is %q: take the rollout back, or finish it with the version that began it",
+			state.Version, judgeVersion)
 	}
 	var s score
 	if err := json.Unmarshal(state.Detail, &s); err != nil {
 		return score{}, fmt.Errorf("reading the saved score: %w", err)
 	}
+	if err := s.check(); err != nil {
+		return score{}, fmt.Errorf("reading the saved score: %w", err)
+	}
 	return s, nil
 }
 
-// encode writes a score, with shortened numbers so that the state stays small.
+// check refuses what encode cannot have written.
+func (s score) check() error {
+	switch {
+	case s.K < 0 || s.K > maxStrata || len(s.Pending) > maxStrata:
+		return errors.New("too many strata")
+	case len(s.Latency) > tailBounds+1:
+		return errors.New("too many latency bounds")
+	case len(s.Pods) > dealtPods || len(s.Stable) > dealtPods:
+		return errors.New("too many pods")
+	case s.Past != nil && !(s.Past.Requests > 0 && s.Past.Errors >= 0 && s.Past.Clumping >= 1):
+		return errors.New("the history is damaged")
+	case s.Own.Requests < 0 || s.Own.Errors < 0:
+		return errors.New("the sums are negative")
+	default:
+		return nil
+	}
+}
+
 func (s score) encode() json.RawMessage {
-	s.Errors, s.Floor, s.Bound = s.Errors.trimmed(), s.Floor.trimmed(), s.Bound.trimmed()
-	if s.Back != nil {
-		back, floor := s.Back.trimmed(), s.BackFloor.trimmed()
-		s.Back, s.BackFloor = &back, &floor
-	}
-	if s.Veto != nil {
-		veto := s.Veto.trimmed()
-		s.Veto = &veto
-	}
-	s.Latency = slices.Clone(s.Latency)
-	for i := range s.Latency {
-		s.Latency[i].Score = s.Latency[i].Score.trimmed()
-	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil // only a number that is none could do this; the counters let none in
@@ -124,122 +182,45 @@ func (s score) encode() json.RawMessage {
 	return text
 }
 
-// beginStep resets what belongs to a step.
-func (s score) beginStep(kind StepKind) score {
-	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, [3]float64{}
-	s.Back, s.BackFloor, s.Veto = nil, nil, nil
-	switch kind {
+// beginStep resets what belongs to a step. The scores of harm go on through the steps, but for two cases. By instance
+// every step has a cohort of its own, so that a score would leave out other pods than it means to. And the fold has
+// nobody left to compare with: an incident of both sides that ended the bake must not decide there.
+func (s score) beginStep(step JudgeStep) score {
+	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
+	s.Back, s.Veto, s.Volume = nil, nil, s.Volume.nextStep()
+	anew := !s.Begun || step.ByInstance || step.bare()
+	if anew {
+		s.Errors, s.Floor, s.Ladder = newEvidence(), newMixture(), newLadder()
+	}
+	switch step.Kind {
 	case StepStage:
-		back, floor := newEvidence(), newMixture()
-		s.Errors, s.Floor, s.Back, s.BackFloor = newEvidence(), newMixture(), &back, &floor
+		back := newEvidence()
+		s.Back = &back
 	case StepBake:
 		veto := newMixture().start(1)
 		s.Veto = &veto
 	}
-	if !s.Begun && kind != StepStage {
-		s.Errors, s.Floor = newEvidence(), newMixture()
+	if !s.Begun && step.Kind != StepStage && !s.timedBefore() {
+		s.Latency = nil // chosen again, from all that step 0 has shown
 	}
 	s.Latency = slices.Clone(s.Latency)
-	for i := range s.Latency {
-		s.Latency[i].New, s.Latency[i].Old = half{}, half{}
-	}
-	return s
-}
-
-// deal gives pods their stratum, sorted by name the first time, later ones at the end. By request every pod has both
-// sides and goes with both of its halves. By instance the two sides are dealt apart, so that every stratum has both;
-// there are no more strata than the smaller side has pods.
-func (s score) deal(t Tick, byInstance bool) score {
-	s.Pods, s.Stable = slices.Clone(s.Pods), slices.Clone(s.Stable)
-	for _, pod := range slices.Sorted(maps.Keys(t.Pods)) {
-		switch hash := podHash(pod); {
-		case t.Pods[pod][New].Requests > 0 || !byInstance:
-			s.Pods = dealOne(s.Pods, hash)
-		case t.Pods[pod][Old].Requests > 0:
-			s.Stable = dealOne(s.Stable, hash)
+	for i, l := range s.Latency {
+		if anew {
+			l = l.fresh()
 		}
+		l.New, l.Old, l.Back = half{}, half{}, nil
+		s.Latency[i] = l
 	}
-	if s.K == 0 {
-		s.K = min(maxStrata, len(s.Pods))
-		if byInstance {
-			s.K = min(s.K, len(s.Stable))
-		}
+	if anew && s.Success != nil {
+		s.Success = newBurning()
 	}
-	return s
-}
-
-func dealOne(dealt []uint16, hash uint16) []uint16 {
-	if len(dealt) >= dealtPods || slices.Contains(dealt, hash) {
-		return dealt
-	}
-	return append(dealt, hash)
-}
-
-// stratum is where a pod's counts go.
-func (s score) stratum(pod string) int {
-	hash := podHash(pod)
-	place := slices.Index(s.Pods, hash)
-	if place < 0 {
-		place = slices.Index(s.Stable, hash)
-	}
-	if place < 0 {
-		place = int(hash)
-	}
-	return place % max(1, s.K)
-}
-
-func podHash(pod string) uint16 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(pod))
-	sum := h.Sum32()
-	return uint16(sum>>16) ^ uint16(sum)
-}
-
-// pend adds a tick to the counts that wait for the next scoring; kept is the factor on refused requests.
-func (s score) pend(t Tick, kept float64, byInstance bool) score {
-	s = s.deal(t, byInstance)
-	cells := make([]cell, max(1, s.K))
-	copy(cells, s.Pending)
-	for pod, sides := range t.Pods {
-		i, c, o := s.stratum(pod), sides[New], sides[Old]
-		cells[i].New = cells[i].New.plus(c, c.Errors-c.Refused*(1-kept), s.Latency)
-		cells[i].Old = cells[i].Old.plus(o, o.Errors, s.Latency)
-	}
-	s.Pending = cells
-	if s.PendingFrom == 0 {
-		s.PendingFrom = t.From.UnixMilli()
+	if anew && s.Slow != nil {
+		s.Slow = newBurning()
 	}
 	return s
 }
 
-// due tells whether enough time has gathered to be scored.
-func (s score) due(to time.Time, tick time.Duration) bool {
-	return to.Sub(time.UnixMilli(s.PendingFrom)) >= tick-time.Second
-}
-
-// bucketWindow and bucketLeast are the depth of the bucket of refusals: ten minutes' worth, at least 30 (JUDGE.md section 6).
-const (
-	bucketWindow = 600.0
-	bucketLeast  = 30.0
-)
-
-// refuse takes allowed refusals of the new side out of a bucket and gives the factor that is left of each of them.
-func (s score) refuse(t Tick, allowed float64) (score, float64) {
-	c := t.Total(New)
-	if allowed <= 0 || c.Refused <= 0 {
-		return s, 1
-	}
-	expected := c.Requests * bucketWindow / max(1, t.To.Sub(t.From).Seconds())
-	if depth := max(bucketLeast, allowed*expected, s.Depth); depth > s.Depth {
-		s.Credit, s.Depth = s.Credit+depth-s.Depth, depth
-	}
-	s.Credit = min(s.Depth, s.Credit+allowed*c.Requests)
-	free := min(c.Refused, s.Credit)
-	s.Credit -= free
-	return s, 1 - free/c.Refused
-}
-
-// remember adds what the old policy did: it is the history that the bake and the fold are compared with.
+// remember adds what the old policy did, for rollouts without a history: the bake and the fold are compared with it.
 func (s score) remember(kind StepKind, t Tick) score {
 	if kind == StepBake || kind == StepFold {
 		return s
@@ -248,31 +229,9 @@ func (s score) remember(kind StepKind, t Tick) score {
 	if kind == StepStage {
 		old = old.Plus(t.Total(New)) // identical halves: both are the old policy
 	}
-	s.BaseN, s.BaseX, s.Timed = s.BaseN+old.Requests, s.BaseX+old.Errors, s.Timed+old.Timed
-	s.Tails = addTails(s.Tails, old.Slow)
-	return s
-}
-
-// noteShare adds a tick to the sums behind the standard error of the share.
-func (s score) noteShare(t Tick) score {
-	c, n := t.Total(New).Requests, t.Total(New).Requests+t.Total(Old).Requests
-	for i, v := range [3]float64{c * c, c * n, n * n} {
-		s.Shares[i] += v
+	s.Own.Requests, s.Own.Errors, s.Own.Timed = s.Own.Requests+old.Requests, s.Own.Errors+old.Errors, s.Own.Timed+old.Timed
+	if !s.timedBefore() && !s.Begun {
+		s.Own.Tails = addTails(s.Own.Tails, old.Slow)
 	}
 	return s
-}
-
-// shareError is the standard error of the share: the larger of the binomial one and the one that the ticks show, since
-// one id that is passed on fans out to many requests (ANALYSIS.md, amendment 7).
-func (s score) shareError(share, n float64, ticks int) float64 {
-	if n <= 0 {
-		return math.Inf(1)
-	}
-	binomial := math.Sqrt(share * (1 - share) / n)
-	if ticks < 2 {
-		return binomial
-	}
-	spread := s.Shares[0] - 2*share*s.Shares[1] + share*share*s.Shares[2]
-	shown := math.Sqrt(max(0, spread)*float64(ticks)/float64(ticks-1)) / n
-	return max(binomial, shown)
 }

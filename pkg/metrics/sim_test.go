@@ -120,13 +120,13 @@ func ramp() []JudgeStep {
 
 // run carries a rollout through its steps until a verdict that does not advance. It leaves out the saved form of the
 // state, which costs most of the time and changes nothing (TestStateSurvivesRestarts).
-func (w *world) run(j FirstJudge, steps []JudgeStep) (Judgement, JudgeStep, time.Duration) {
-	now, s := start(), newScore()
+func (w *world) run(j SequentialJudge, steps []JudgeStep) (Judgement, JudgeStep, time.Duration) {
+	now, s := start(), newScore(j.past)
 	harm, fail, slow := w.ratio, w.fail, w.slow
 	var last Judgement
 	for _, step := range steps {
 		step.Started = now
-		s = s.beginStep(step.Kind)
+		s = s.beginStep(step)
 		var state State
 		w.share, w.ratio, w.fail, w.slow = step.Share, harm, fail, slow
 		if step.Kind == StepStage {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -20,11 +21,18 @@ type look struct {
 // judge decides. Harm that is proved comes first: it stands even when data end. Then what forbids any verdict, then the
 // step's own rule.
 func (l look) judge() Judgement {
-	verdict, reason := l.decide()
-	out := Judgement{Verdict: verdict, Reason: reason, New: l.fresh.New, Old: l.fresh.Old, Elapsed: l.elapsed.Seconds(),
-		Share: l.share(), Score: round3(l.total())}
+	out := Judgement{New: l.fresh.New, Old: l.fresh.Old, Elapsed: l.elapsed.Seconds(), Share: l.share(), Score: round3(l.total()), Parts: l.details()}
+	out.Verdict, out.Reason = l.decide()
+	out.Pause = out.Verdict == Fail && l.step.bare() && !l.gross()
 	if b := l.s.Bound.shown(l.c.PassConfidence); !math.IsInf(b, 1) {
 		out.Bound = b
+	}
+	if b := slowShown(l.s.Latency, l.c.PassConfidence); !math.IsInf(b, 1) && b > 1 {
+		out.SlowBound = b
+	}
+	out.Ratio, out.AtLeast = l.ratio()
+	if text, _ := l.shareOff(); text != "" {
+		out.Findings = append(out.Findings, text)
 	}
 	return out
 }
@@ -34,90 +42,94 @@ func (l look) decide() (Verdict, string) {
 		if verdict, reason, ok := l.biased(); ok {
 			return verdict, reason
 		}
-	} else if l.harmful() {
-		return Fail, l.comparison()
+	} else {
+		if l.harmful() {
+			return Fail, l.harm()
+		}
+		if verdict, reason, ok := l.silent(); ok {
+			return verdict, reason
+		}
 	}
 	if verdict, reason, ok := l.noSource(); ok {
 		return verdict, reason
 	}
-	switch l.step.Kind {
-	case StepStage:
+	switch {
+	case l.step.Kind == StepStage:
 		return l.stage()
-	case StepProof:
+	case l.step.Kind == StepProof:
 		return l.proof()
-	case StepBake, StepFold:
+	case l.step.Kind == StepBake, l.step.bare():
 		return l.lastSteps()
 	default:
 		return l.watch()
 	}
 }
 
-// errorScore is the smaller half: a Fail must refute both "not worse than the old side" and "below the floor".
-func (l look) errorScore() float64 { return min(l.s.Errors.value(), l.s.Floor.value()) }
-
-func (l look) latencyScore() float64 {
-	if len(l.s.Latency) == 0 {
-		return 1
-	}
-	sum := 0.0
-	for _, b := range l.s.Latency {
-		sum += b.Score.value()
-	}
-	return sum / float64(len(l.s.Latency))
-}
-
-// total is the rollout's score: averages of e-processes are e-processes, whatever their dependence (ANALYSIS.md section 7).
-func (l look) total() float64 {
-	w := l.s.LatencyWeight
-	return (1-w)*l.errorScore() + w*l.latencyScore()
-}
-
 func (l look) limit() float64 { return 1 / l.c.FalseRollback }
 
-// worst is the latency bound with the highest score; nil where latency is not what tells most.
-func (l look) worst() *slower {
-	w := l.s.LatencyWeight
-	if len(l.s.Latency) == 0 || w*l.latencyScore() <= (1-w)*l.errorScore() {
-		return nil
-	}
-	best := &l.s.Latency[0]
-	for i := range l.s.Latency {
-		if l.s.Latency[i].Score.value() > best.Score.value() {
-			best = &l.s.Latency[i]
+// harmful tells that harm is proved: the score of what blames the new side, and its largest part without the most
+// telling pods too (ANALYSIS.md section 7).
+func (l look) harmful() bool {
+	sum, largest := 0.0, part{}
+	for _, p := range l.parts() {
+		if p.shared {
+			continue
+		}
+		sum += p.weight * p.score
+		if p.weight*p.score > largest.weight*largest.score {
+			largest = p
 		}
 	}
-	return best
+	return sum >= l.limit() && enough(largest.without, l.s.K)
 }
 
-// harmful tells that harm is proved: the score, without its most telling pods too, and in the bake the holdback agrees.
-func (l look) harmful() bool {
-	if l.total() < l.limit() {
-		return false
-	}
-	if worst := l.worst(); worst != nil {
-		return worst.Score.guarded(l.s.K)
-	}
-	return l.s.Errors.guarded(l.s.K) && !l.sharedIncident()
-}
-
-// sharedIncident tells that the bake is worse than the past, but not shown to be worse than its holdback.
+// sharedIncident tells that the score is a Fail's, but part of it blames both sides.
 func (l look) sharedIncident() bool {
-	return l.step.Kind == StepBake && l.s.Veto != nil && l.errorScore() >= l.limit() && l.s.Veto.value() < l.limit()
+	return l.total() >= l.limit() && slices.ContainsFunc(l.parts(), func(p part) bool { return p.shared && p.weight*p.score >= l.c.Hold })
 }
 
-// historyLimit is the error rate that the last steps tolerate. The bake: 1.5 times an upper end of what the old policy
-// showed, U = (X + 3.1·√(φX) + 5φ)/N (JUDGE.md section 2). The fold: the larger of 5 % and three times the old rate.
-// Nothing known of the old policy: 5 %.
-func (j FirstJudge) historyLimit(s score, kind StepKind) float64 {
-	if s.BaseN <= 0 {
-		return j.Config.GrossErrors
+// counted are the new side's requests and errors, without the refusals that are allowed on the whole.
+func (l look) counted() half {
+	c := l.fresh.New
+	return half{N: c.Requests, X: c.Errors - min(c.Refused, l.c.AllowRefused*c.Requests)}
+}
+
+// gross tells that so many requests fail that even a comparison with the past alone takes the policy back.
+func (l look) gross() bool {
+	c := l.counted()
+	return c.N > 0 && c.X >= l.c.GrossErrors*c.N
+}
+
+// glaring tells that nobody would call the new side's errors no sign of harm, whatever the score. It holds, it never fails.
+func (l look) glaring() bool {
+	c, s := l.counted(), l.fresh.Old
+	return l.gross() && c.X*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.N
+}
+
+// silent says that the new side's requests are gone while the old side's are there.
+func (l look) silent() (Verdict, string, bool) {
+	if l.step.bare() {
+		return Wait, "", false
 	}
-	if kind == StepFold {
-		return min(1, max(j.Config.GrossErrors, j.Config.GrossRatio*s.BaseX/s.BaseN))
+	seen, expected, ok := l.s.Volume.silent(l.step.Share, l.s.past())
+	if !ok {
+		return Wait, "", false
 	}
-	phi := j.Config.Clumping
-	upper := (s.BaseX + 3.1*math.Sqrt(phi*s.BaseX) + 5*phi) / s.BaseN
-	return min(1, j.Config.BakeTolerance*upper)
+	text := fmt.Sprintf("silent: the new side counted %s of about %s requests to be expected in the last %d intervals, the old side goes on",
+		number(seen), number(expected), silentTicks)
+	switch {
+	case l.c.SilentFails:
+		return Fail, text, true
+	case l.overdue():
+		return Inconclusive, text, true
+	default:
+		return Wait, text, true
+	}
+}
+
+// overdue tells that a step has been held for as long as a suspicion may hold it.
+func (l look) overdue() bool {
+	return l.step.Max > 0 && l.elapsed >= time.Duration(l.c.SuspicionMax*float64(l.step.Max))
 }
 
 // noSource says why nothing can be judged now: the source is silent, or what it has is old.
@@ -139,6 +151,8 @@ func (l look) noSource() (Verdict, string, bool) {
 		return NoData, "no data: the newest sample is " + seconds(age) + " old", true
 	case age > limit:
 		return Wait, "waiting: the newest sample is " + seconds(age) + " old", true
+	case l.s.Unusable != "":
+		return NoData, "no data: " + l.s.Unusable, true
 	default:
 		return Wait, "", false
 	}
@@ -177,21 +191,23 @@ func (l look) waits(sides ...Side) (Verdict, string, bool) {
 
 func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 
-// gross tells that the new side's errors are beyond what anybody would call no sign of harm. It holds, it never fails.
-func (l look) gross() bool {
-	c, s := l.fresh.New, l.fresh.Old
-	allowed := c.Refused * min(1, l.c.AllowRefused*c.Requests/max(1, c.Refused))
-	x := c.Errors - allowed
-	return c.Requests > 0 && x > l.c.GrossErrors*c.Requests && x*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.Requests
-}
-
-// suspicion keeps a step where it is while the score is high but no proof; Inconclusive after SuspicionMax times Max.
+// suspicion keeps a step where it is while the score is high but no proof, or an objective's budget burns;
+// Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
-	if l.total() < l.c.Hold && !l.gross() {
+	var text string
+	switch {
+	case l.sharedIncident():
+		text = "shared incident, the old side is as bad: " + l.harm()
+	case l.total() >= l.c.Hold, l.glaring():
+		text = fmt.Sprintf("suspicious (score %.3g of %.0f): %s", l.total(), l.limit(), l.harm())
+	case l.s.Success != nil && l.s.Success.holds():
+		text = "the new side spends its error budget: " + l.comparison()
+	case l.s.Slow != nil && l.s.Slow.holds():
+		text = "the new side spends its latency budget: " + l.slowObjective()
+	default:
 		return Wait, "", false
 	}
-	text := fmt.Sprintf("suspicious (score %.3g of %.0f): %s", l.total(), l.limit(), l.comparison())
-	if l.step.Max > 0 && l.elapsed >= time.Duration(l.c.SuspicionMax*float64(l.step.Max)) {
+	if l.overdue() {
 		return Inconclusive, text, true
 	}
 	return Wait, text, true
@@ -215,13 +231,15 @@ func (l look) proof() (Verdict, string) {
 	if verdict, reason, ok := l.suspicion(); ok {
 		return verdict, reason
 	}
-	shown := l.s.Bound.shown(l.c.PassConfidence)
-	text := l.comparison() + "; " + boundText(shown, l.c.PassConfidence)
+	shown, slow := l.s.Bound.shown(l.c.PassConfidence), slowShown(l.s.Latency, l.c.PassConfidence)
+	text := l.comparison() + "; " + boundText(shown, l.c.PassConfidence) + slowText(slow)
 	switch {
-	case shown <= l.c.PassMargin, l.atMax() && shown <= l.c.PassMarginMax:
+	case shown <= l.c.PassMargin && slow <= l.c.LatencyMargin, l.atMax() && shown <= l.c.PassMarginMax && slow <= l.c.LatencyMarginMax:
 		return Pass, text
 	case l.atMax():
 		return Inconclusive, text
+	case shown <= l.c.PassMargin:
+		return Wait, fmt.Sprintf("waiting for latency to be shown below %s: %s", times(l.c.LatencyMargin), text)
 	default:
 		return Wait, "waiting for a bound of " + times(l.c.PassMargin) + ": " + text
 	}
@@ -232,44 +250,15 @@ func (l look) lastSteps() (Verdict, string) {
 	if verdict, reason, ok := l.waits(New); ok {
 		return verdict, reason
 	}
-	switch {
-	case l.sharedIncident():
+	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
-	case l.step.Kind == StepFold || l.gross():
+	}
+	if l.glaring() {
 		if verdict, reason, ok := l.suspicion(); ok {
 			return verdict, reason
 		}
 	}
 	return Pass, l.comparison() + "; no sign of harm"
-}
-
-// biased tells that identical halves differ grossly, so that the comparison is not to be trusted.
-func (l look) biased() (Verdict, string, bool) {
-	if l.s.Back == nil {
-		return Wait, "", false
-	}
-	forth := min(l.s.Errors.value(), l.s.Floor.value()) >= l.c.StageScore && l.s.Errors.guarded(l.s.K)
-	back := min(l.s.Back.value(), l.s.BackFloor.value()) >= l.c.StageScore && l.s.Back.guarded(l.s.K)
-	if !forth && !back {
-		return Wait, "", false
-	}
-	return Inconclusive, "identical halves differ, the comparison is not to be trusted: " + l.comparison(), true
-}
-
-// stage ends when both halves have counted enough and the share is the one asked for.
-func (l look) stage() (Verdict, string) {
-	if verdict, reason, ok := l.waits(New, Old); ok {
-		return verdict, reason
-	}
-	share, n := l.share(), l.fresh.New.Requests+l.fresh.Old.Requests
-	text := fmt.Sprintf("share %s of %s requests", percent(share), number(n))
-	if l.step.Share > 0 && !l.step.ByInstance {
-		off, se := math.Abs(share-l.step.Share), l.s.shareError(share, n, l.fresh.Ticks)
-		if off > l.c.ShareErrors*se && off > l.c.ShareTolerance*l.step.Share {
-			return Inconclusive, fmt.Sprintf("%s, %s was asked for (%.0f standard errors off): part of the requests cannot be split%s", text, percent(l.step.Share), off/se, l.furthest())
-		}
-	}
-	return Pass, "identical halves agree: " + l.comparison() + "; " + text
 }
 
 func (l look) side(s Side) Counts {

@@ -125,7 +125,7 @@ func TestFailAtEveryStepTakesBack(t *testing.T) {
 	}
 }
 
-func TestFirstJudge(t *testing.T) {
+func TestSequentialJudge(t *testing.T) {
 	cases := map[string]struct {
 		rollout string
 		fails   func(fakemesh.Route) float64
@@ -143,7 +143,7 @@ func TestFirstJudge(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := prepare(t, spec{rollout: "strategy: {canary: {by: request}}\n"})
 				b.world.Traffic.Fails = c.fails
-				judge, err := metrics.NewFirstJudge(metrics.DefaultJudgeConfig())
+				judge, err := metrics.NewJudge(metrics.DefaultJudgeConfig())
 				must(t, err)
 				b.judge = judge
 				began := time.Now()

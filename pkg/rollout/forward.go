@@ -166,7 +166,7 @@ func (r *run) advance(ctx context.Context, why string) error {
 	r.counted = sent
 	j.Reason = firstRunes(j.Reason, maxReason)
 	r.state.Results = append(slices.Clone(r.state.Results), StepResult{
-		Name: r.stepName(), Judgement: j, Confirmed: r.proof.Confirmed, Barrier: r.proof.Took.Seconds(),
+		Name: r.stepName(), Judgement: j.Brief(), Confirmed: r.proof.Confirmed, Barrier: r.proof.Took.Seconds(),
 	})
 	r.facts, r.proof = Facts{}, Proof{}
 	r.state.Step++

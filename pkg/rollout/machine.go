@@ -202,7 +202,7 @@ func noDataPatience(step PlannedStep) time.Duration {
 }
 
 func onFail(p *Plan, j metrics.Judgement) Action {
-	if p.Settings.OnFailure == "pause" {
+	if p.Settings.OnFailure == "pause" || j.Pause {
 		return ActPause{Cause: CauseBreach, Reason: "harm found: " + j.Reason}
 	}
 	return ActTakeBack{Cause: CauseBreach, Reason: j.Reason}

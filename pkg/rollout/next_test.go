@@ -188,6 +188,20 @@ func TestInstanceCount(t *testing.T) {
 	})
 }
 
+// A Fail that rests on the past alone pauses, whatever is set for failures (JUDGE.md section 2).
+func TestAFailOfThePastPauses(t *testing.T) {
+	p := &rollout.Plan{Settings: rollout.Settings{OnFailure: "rollback", Tick: 15 * time.Second},
+		Steps: []rollout.PlannedStep{{Step: strategy.Step{Name: "fold", Kind: metrics.StepFold}}}}
+	s := rollout.State{Phase: rollout.Folding, Holding: true}
+	for _, pause := range []bool{true, false} {
+		f := rollout.Facts{Judgement: metrics.Judgement{Verdict: metrics.Fail, Reason: "worse than before", Pause: pause}}
+		got := rollout.Next(p, s, f, time.Now())
+		if _, paused := got.(rollout.ActPause); paused != pause {
+			t.Errorf("pause %t: %#v", pause, got)
+		}
+	}
+}
+
 func TestPhaseAt(t *testing.T) {
 	p := &rollout.Plan{Steps: []rollout.PlannedStep{
 		{Step: strategy.Step{Kind: metrics.StepStage}}, {Step: strategy.Step{Kind: metrics.StepProof}}, {Step: strategy.Step{Kind: metrics.StepBake}},

@@ -34,7 +34,7 @@ func of(t testing.TB, spec v1alpha1.RolloutSpec, harms ...string) simulate.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge, err := metrics.NewFirstJudge(metrics.DefaultJudgeConfig())
+	judge, err := metrics.NewJudge(metrics.DefaultJudgeConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,9 +64,16 @@ func targetOf(m model.Metric) string { return string(m["job"]) + "\x00" + string
 func decode(matrix model.Matrix) []metrics.Series {
 	groups := map[string][]*model.SampleStream{}
 	var order []string
+	var natives []metrics.Series
 	for _, raw := range matrix {
-		if raw == nil || len(raw.Values) == 0 {
-			continue // a native histogram has no counter samples
+		if raw == nil || len(raw.Values)+len(raw.Histograms) == 0 {
+			continue
+		}
+		if len(raw.Histograms) > 0 {
+			natives = append(natives, native(raw))
+		}
+		if len(raw.Values) == 0 {
+			continue
 		}
 		slices.SortStableFunc(raw.Values, func(a, b model.SamplePair) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
 		key := podOf(raw.Metric) + "\x00" + keep(raw.Metric, ownLabel).String()
@@ -80,7 +87,7 @@ func decode(matrix model.Matrix) []metrics.Series {
 	for _, key := range order {
 		out = append(out, joined(groups[key])...)
 	}
-	return out
+	return append(out, natives...)
 }
 
 func keep(m model.Metric, own func(model.LabelName) bool) model.Metric {

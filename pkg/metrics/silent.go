@@ -1,0 +1,80 @@
+package metrics
+
+// The rule of the silent canary (ANALYSIS.md section 4): a heuristic, not statistics. Traffic that is cut below HTTP
+// leaves no HTTP metric, and requests that hang are not counted until they end.
+const (
+	silentTicks  = 4
+	silentNew    = 0.2
+	silentOld    = 0.5
+	silentExpect = 50
+)
+
+// volume is what flowed: the last ticks of the step, and what was seen before them in the rollout.
+type volume struct {
+	// Last are seconds, new and old requests of the last ticks of the step, the newest at the end.
+	Last [][3]float64 `json:"l,omitempty"`
+	// Requests of both sides flowed in Seconds before; New of All were new in this step before.
+	Requests float64 `json:"n,omitempty"`
+	Seconds  float64 `json:"s,omitempty"`
+	New      float64 `json:"c,omitempty"`
+	All      float64 `json:"a,omitempty"`
+}
+
+// add takes a tick in.
+func (v volume) add(seconds, nc, ns float64) volume {
+	last := append(append([][3]float64{}, v.Last...), [3]float64{seconds, nc, ns})
+	for ; len(last) > silentTicks; last = last[1:] {
+		v = v.settle(last[0])
+		v.New, v.All = v.New+last[0][1], v.All+last[0][1]+last[0][2]
+	}
+	v.Last = last
+	return v
+}
+
+func (v volume) settle(t [3]float64) volume {
+	v.Seconds, v.Requests = v.Seconds+t[0], v.Requests+t[1]+t[2]
+	return v
+}
+
+// nextStep keeps what flowed and forgets the step's own share.
+func (v volume) nextStep() volume {
+	for _, t := range v.Last {
+		v = v.settle(t)
+	}
+	v.Last, v.New, v.All = nil, 0, 0
+	return v
+}
+
+// rate is requests a second of both sides, 0 where nothing was seen.
+func (v volume) rate(past Baseline) float64 {
+	if v.Seconds > 0 {
+		return v.Requests / v.Seconds
+	}
+	return past.Rate()
+}
+
+// silent tells that the new side has less than a fifth of the requests to be expected over four ticks, while the old one
+// has at least half of its own; it gives what was seen and expected. The expected total is what flowed before; where
+// nothing is known of it the old side is the measure. asked is the step's share, 0 where only the step itself can tell.
+func (v volume) silent(asked float64, past Baseline) (seen, expected float64, silent bool) {
+	if asked <= 0 && v.All > 0 {
+		asked = v.New / v.All
+	}
+	if len(v.Last) < silentTicks || asked <= 0 || asked >= 1 {
+		return 0, 0, false
+	}
+	rate := v.rate(past)
+	var old, oldExpected float64
+	for _, t := range v.Last {
+		total := rate * t[0]
+		if rate <= 0 {
+			total = t[2] / (1 - asked)
+		}
+		if asked*total < silentExpect {
+			return 0, 0, false
+		}
+		seen, expected = seen+t[1], expected+asked*total
+		old, oldExpected = old+t[2], oldExpected+(1-asked)*total
+	}
+	return seen, expected, seen < silentNew*expected && old >= silentOld*oldExpected
+}

@@ -1,0 +1,70 @@
+package metrics
+
+// burning is the score of an absolute objective with its burn rate (ANALYSIS.md section 6): y = X/N per stratum, with
+// p0 = B·(1 − target). Worse is against "the new side burns at most B = 14.4", which spends 2 % of a 30-day budget in an
+// hour; Hold is against B = 1. Old and OldHold are the same of the old side: where it burns too, the incident is not the
+// rollout's.
+type burning struct {
+	Worse   evidence `json:"e"`
+	Hold    mixture  `json:"h"`
+	Old     mixture  `json:"o"`
+	OldHold mixture  `json:"oh"`
+	New     half     `json:"c"`
+	Stable  half     `json:"s"`
+}
+
+func newBurning() *burning {
+	return &burning{Worse: newEvidence(), Hold: newMixture(), Old: newMixture(), OldHold: newMixture()}
+}
+
+// shareScore is the score from which a smaller claim counts: the old side burns too, or the new one burns at B = 1.
+const shareScore = 20
+
+func (b burning) start(v float64, k int) *burning {
+	b.Worse, b.Hold = b.Worse.strata(k).start(v), b.Hold.start(v)
+	b.Old, b.OldHold = b.Old.start(v), b.OldHold.start(v)
+	return &b
+}
+
+// once counts a stratum's tick: c and s are bad ones of all, budget is 1 − target.
+func (b *burning) once(stratum int, c, s half, budget, fail, hold float64) {
+	if c.N > 0 {
+		y := min(1, c.X/c.N)
+		b.Worse = b.Worse.once(stratum, y, min(0.99, fail*budget))
+		b.Hold = b.Hold.once(y, min(0.99, hold*budget))
+		b.New = half{N: b.New.N + c.N, X: b.New.X + c.X}
+	}
+	if s.N > 0 {
+		y := min(1, s.X/s.N)
+		b.Old = b.Old.once(y, min(0.99, fail*budget))
+		b.OldHold = b.OldHold.once(y, min(0.99, hold*budget))
+		b.Stable = half{N: b.Stable.N + s.N, X: b.Stable.X + s.X}
+	}
+}
+
+// shared tells that the old side burns as fast as would be harm.
+func (b *burning) shared() bool { return b.Old.value() >= shareScore }
+
+// holds tells that the new side spends the budget faster than it grows, and the old one does not.
+func (b *burning) holds() bool {
+	return b.Hold.value() >= shareScore && b.OldHold.value() < shareScore
+}
+
+// LatencyObjective promises that a share of the requests takes at most so long.
+type LatencyObjective struct {
+	// Bound is in milliseconds; the smallest bucket bound that is not below it is used, so nothing fast counts as slow.
+	Bound float64
+	// Target is the share of requests that must be faster, 0 to 1; 0 is no objective.
+	Target float64
+}
+
+// slow counts the requests above the objective's bound; ok is false where no bucket reaches it.
+func (o LatencyObjective) slow(c Counts) (float64, bool) {
+	best, n, found := 0.0, 0.0, false
+	for bound, slow := range c.Slow {
+		if bound >= o.Bound && (!found || bound < best) {
+			best, n, found = bound, slow, true
+		}
+	}
+	return n, found
+}
