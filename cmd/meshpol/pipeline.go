@@ -275,6 +275,12 @@ func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration) met
 	if a.PassMarginMax != nil {
 		c.PassMarginMax = *a.PassMarginMax
 	}
+	if a.LatencyMargin != nil {
+		c.LatencyMargin = *a.LatencyMargin
+	}
+	if a.LatencyMarginMax != nil {
+		c.LatencyMarginMax = *a.LatencyMarginMax
+	}
 	if a.Allow != nil && a.Allow.Refused != nil {
 		c.AllowRefused = float64(*a.Allow.Refused) / 100
 	}

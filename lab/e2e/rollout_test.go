@@ -20,7 +20,7 @@ const toCart = `"route":[{"destination":{"host":"cart.shop.svc.cluster.local"}}]
 
 func TestTimeoutCanaryByRequest(t *testing.T) {
 	s := newScene(t, 300, nil)
-	r := s.meshpol(0, quick("rollout", "--steps", "1,10,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 2s\n"))...)
+	r := s.meshpol(0, append(quick("rollout", "--steps", "1,10,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 2s\n")), s.lenient("cart-timeout")...)...)
 	log := s.records()
 	s.shares(r, log, answered, told(2000))
 	s.noErrors(log)
@@ -56,16 +56,16 @@ func TestRetryAndTimeoutMoveAsOne(t *testing.T) {
 	s := newScene(t, 300, func(s *scene) {
 		s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{{Path: "/", FailRatio: 0.05, FailAttempts: 1}}))
 	})
-	r := s.meshpol(0, quick("rollout", "--name", "both", "--steps", "10,50",
-		"-f", s.file("Retry", "cart-retry", "cart", "  attempts: 2\n  perTryTimeout: 1s\n  on: [5xx, reset, connect-failure]\n"),
-		"-f", s.file("Timeout", "cart-timeout", "cart", "  request: 3s\n"))...)
+	args := append(s.lenient("both"), "-f", s.file("Retry", "cart-retry", "cart", "  attempts: 2\n  perTryTimeout: 1s\n  on: [5xx, reset, connect-failure]\n"),
+		"-f", s.file("Timeout", "cart-timeout", "cart", "  request: 3s\n"))
+	r := s.meshpol(0, quick(append([]string{"rollout", "--name", "both", "--steps", "10,50"}, args...)...)...)
 	s.shares(r, s.records(), answered, told(1000))
 	s.same(map[string]string{"VirtualService/cart": handwritten(`{"retries":{"attempts":2,"perTryTimeout":"1s","retryOn":"5xx,reset,connect-failure"},` + toCart + `,"timeout":"3s"}`)}, s.objects())
 }
 
 func TestTimeoutCanaryByInstance(t *testing.T) {
 	s := newScene(t, 200, nil)
-	r := s.meshpol(0, quick("rollout", "--by", "instance", "--steps", "25,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 2s\n"))...)
+	r := s.meshpol(0, append(quick("rollout", "--by", "instance", "--steps", "25,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 2s\n")), s.lenient("cart-timeout")...)...)
 	log := s.records()
 	s.noErrors(log)
 	for _, step := range r.Steps() {
@@ -103,8 +103,8 @@ func TestTimeoutCanaryByInstance(t *testing.T) {
 
 func TestCircuitBreakerGood(t *testing.T) {
 	s := newScene(t, 200, nil)
-	s.meshpol(0, quick("rollout", "--steps", "25,50", "-f", s.file("CircuitBreaker", "cart-breaker", "cart",
-		"  maxConnections: 200\n  maxPendingRequests: 200\n  maxRequests: 500\n  outlierDetection:\n    consecutiveErrors: 50\n    interval: 10s\n    baseEjectionTime: 5s\n"))...)
+	s.meshpol(0, append(quick("rollout", "--steps", "25,50", "-f", s.file("CircuitBreaker", "cart-breaker", "cart",
+		"  maxConnections: 200\n  maxPendingRequests: 200\n  maxRequests: 500\n  outlierDetection:\n    consecutiveErrors: 50\n    interval: 10s\n    baseEjectionTime: 5s\n")), s.lenient("cart-breaker")...)...)
 	s.noErrors(s.records())
 	want := `{"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"cart","namespace":"shop"},"spec":{"host":"cart.shop.svc.cluster.local","trafficPolicy":{"connectionPool":{"http":{"http1MaxPendingRequests":200,"http2MaxRequests":500},"tcp":{"maxConnections":200}},"outlierDetection":{"baseEjectionTime":"5s","consecutive5xxErrors":50,"interval":"10s"}}}}`
 	s.same(map[string]string{"DestinationRule/cart": want}, s.objects())

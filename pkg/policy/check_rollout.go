@@ -57,9 +57,15 @@ func (d *decoder) analysis(a v1alpha1.Analysis) {
 		}
 		names[c.Name] = i
 	}
-	margin, most := valueOr(a.PassMargin, v1alpha1.DefaultPassMargin), valueOr(a.PassMarginMax, v1alpha1.DefaultPassMarginMax)
-	if margin > most && !d.failedUnder("spec.analysis.passMargin") && !d.failedUnder("spec.analysis.passMarginMax") {
-		d.fail(CodeValue, "spec.analysis.passMargin", fmt.Sprintf("is %g, above passMarginMax (%g)", margin, most), fmt.Sprintf("write at most %g", most))
+	d.margins("passMargin", valueOr(a.PassMargin, v1alpha1.DefaultPassMargin), valueOr(a.PassMarginMax, v1alpha1.DefaultPassMarginMax))
+	d.margins("latencyMargin", valueOr(a.LatencyMargin, v1alpha1.DefaultLatencyMargin), valueOr(a.LatencyMarginMax, v1alpha1.DefaultLatencyMarginMax))
+}
+
+// margins wants what is aimed at to be no more than what is accepted.
+func (d *decoder) margins(field string, margin, most float64) {
+	at := "spec.analysis." + field
+	if margin > most && !d.failedUnder(at) && !d.failedUnder(at+"Max") {
+		d.fail(CodeValue, at, fmt.Sprintf("is %g, above %sMax (%g)", margin, field, most), fmt.Sprintf("write at most %g", most))
 	}
 }
 

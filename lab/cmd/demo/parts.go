@@ -28,12 +28,19 @@ func policyFile(kind, name, spec string) string {
 	return fmt.Sprintf("apiVersion: meshpol.io/v1alpha1\nkind: %s\nmetadata:\n  name: %s\n  namespace: %s\nspec:\n  target:\n    service: cart\n%s", kind, name, trial.Namespace, spec)
 }
 
+// lenient is a Rollout that asks for no more than half a minute of the demo's traffic can show. A real one takes minutes
+// for its bounds.
+func lenient(name string) string {
+	return fmt.Sprintf("apiVersion: meshpol.io/v1alpha1\nkind: Rollout\nmetadata:\n  name: %s\n  namespace: %s\nspec:\n  strategy: {canary: {}}\n"+
+		"  analysis: {passMarginMax: 20, latencyMarginMax: 3, slo: {successRate: 99.9}}\n", name, trial.Namespace)
+}
+
 func parts() []part {
 	return []part{
 		{
 			title: "a good timeout goes out",
 			story: "cart answers in a few milliseconds; a timeout of 2 s goes to 1, 10, 50 % of the requests, bakes at 95 %, and is folded.",
-			files: map[string]string{"timeout.yaml": policyFile("Timeout", "cart-timeout", "  request: 2s\n")},
+			files: map[string]string{"rollout.yaml": lenient("cart-timeout"), "timeout.yaml": policyFile("Timeout", "cart-timeout", "  request: 2s\n")},
 			args:  append([]string{"rollout", "--steps", "1,10,50"}, shortTimes()...),
 			tells: answered, isNew: expects(2000),
 		},
@@ -49,6 +56,7 @@ func parts() []part {
 			title: "a retry and a timeout for one service go out together",
 			story: "5 % of cart's first answers fail; the retry heals them, under a timeout of 3 s. Both move as one.",
 			files: map[string]string{
+				"rollout.yaml": lenient("cart-resilience"),
 				"retry.yaml":   policyFile("Retry", "cart-retry", "  attempts: 2\n  perTryTimeout: 1s\n  on: [5xx, reset, connect-failure]\n"),
 				"timeout.yaml": policyFile("Timeout", "cart-timeout", "  request: 3s\n"),
 			},

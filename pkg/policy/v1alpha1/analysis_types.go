@@ -16,6 +16,10 @@ type Analysis struct {
 	PassMargin *float64 `json:"passMargin,omitempty" jsonschema:"minimum=1.5,maximum=20,default=2"`
 	// PassMarginMax is the weakest bound that is accepted at the end of the proof step; default 10.
 	PassMarginMax *float64 `json:"passMarginMax,omitempty" jsonschema:"minimum=1.5,maximum=20,default=10"`
+	// LatencyMargin is the same for latency: the canary at most that many times as slow; default 1.2.
+	LatencyMargin *float64 `json:"latencyMargin,omitempty" jsonschema:"minimum=1.1,maximum=3,default=1.2"`
+	// LatencyMarginMax is the weakest bound on latency that is accepted at the end of the proof step; default 1.5.
+	LatencyMarginMax *float64 `json:"latencyMarginMax,omitempty" jsonschema:"minimum=1.1,maximum=3,default=1.5"`
 	// MinRequests is the number of requests under the new policy without which a step has no verdict; default 20.
 	MinRequests *int32 `json:"minRequests,omitempty" jsonschema:"minimum=1,maximum=1000000,default=20"`
 	// Step0 is the comparison of identical halves before anything is exposed.

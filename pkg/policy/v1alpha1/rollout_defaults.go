@@ -26,6 +26,8 @@ const (
 	DefaultFalseRollback    = 0.01
 	DefaultPassMargin       = 2.0
 	DefaultPassMarginMax    = 10.0
+	DefaultLatencyMargin    = 1.2
+	DefaultLatencyMarginMax = 1.5
 	DefaultMinRequests      = int32(20)
 	DefaultTick             = 15 * time.Second
 	DefaultOnInconclusive   = "wait"
@@ -73,6 +75,8 @@ func DefaultAnalysis(in Analysis) Analysis {
 	out.FalseRollback = valueOr(in.FalseRollback, DefaultFalseRollback)
 	out.PassMargin = valueOr(in.PassMargin, DefaultPassMargin)
 	out.PassMarginMax = valueOr(in.PassMarginMax, DefaultPassMarginMax)
+	out.LatencyMargin = valueOr(in.LatencyMargin, DefaultLatencyMargin)
+	out.LatencyMarginMax = valueOr(in.LatencyMarginMax, DefaultLatencyMarginMax)
 	out.MinRequests = valueOr(in.MinRequests, DefaultMinRequests)
 	out.Tick = durationOr(in.Tick, DefaultTick)
 	out.OnInconclusive = textOr(in.OnInconclusive, DefaultOnInconclusive)
