@@ -128,6 +128,11 @@ func scoreLatency(bounds []slower, cells []cell, weight float64, back, proving b
 	return bounds
 }
 
+// late counts the requests that did not get a good answer within a bound: those slower than it, and those that failed,
+// however fast. A policy that heals failures by trying again turns fast failures into slow answers; that is no harm.
+// Where a side is within both tolerances, so is the sum: the score stays an e-process.
+func (h half) late(b int) half { return half{N: h.T, X: min(h.T, h.S[b]+h.X)} }
+
 func (l slower) tick(b int, cells []cell, weight float64, back, proving bool, clumping float64) slower {
 	l.Score = l.Score.strata(len(cells)).start(weight)
 	var reverse evidence
@@ -144,7 +149,7 @@ func (l slower) tick(b int, cells []cell, weight float64, back, proving bool, cl
 		if b >= len(one.New.S) || b >= len(one.Old.S) {
 			continue
 		}
-		x, y := half{N: one.New.T, X: one.New.S[b]}, half{N: one.Old.T, X: one.Old.S[b]}
+		x, y := one.New.late(b), one.Old.late(b)
 		l.Score = scoreRatio(l.Score, i, x, y, l.Ratio)
 		if back {
 			reverse = scoreRatio(reverse, i, y, x, l.Ratio)

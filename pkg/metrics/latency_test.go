@@ -3,6 +3,7 @@ package metrics
 import (
 	"math"
 	"testing"
+	"time"
 )
 
 func TestBoundsAreChosenFromTheOldPolicy(t *testing.T) {
@@ -36,5 +37,42 @@ func TestBoundsAreChosenFromTheOldPolicy(t *testing.T) {
 func TestSpread(t *testing.T) {
 	if got := spread([]int{1, 2, 3, 4, 5}, 2); len(got) != 2 || got[1] != 5 {
 		t.Error(got)
+	}
+}
+
+// A policy that tries again makes slow answers of fast failures: as many requests as before do not get a good answer in
+// time, so that it is no harm. Without the failures on the old side the same slow answers are.
+func TestHealedFailuresAreNoSlowRequests(t *testing.T) {
+	draw := func(share, oldErrors, newSlow float64) func(time.Time) Tick {
+		return func(from time.Time) Tick {
+			tick := seen(from, 15*time.Second, 4, 4000*share, 0, 4000*(1-share), oldErrors*4000*(1-share))
+			for pod, sides := range tick.Pods {
+				c, s := sides[New], sides[Old]
+				c.Timed, s.Timed = c.Requests, s.Requests
+				c.Slow = map[float64]float64{10: 0.1 * c.Timed, 25: newSlow * c.Timed, 50: 0.003 * c.Timed}
+				s.Slow = map[float64]float64{10: 0.1 * s.Timed, 25: 0.006 * s.Timed, 50: 0.003 * s.Timed}
+				tick.Pods[pod] = map[Side]Counts{New: c, Old: s}
+			}
+			return tick
+		}
+	}
+	for _, c := range []struct {
+		name      string
+		oldErrors float64
+		want      Verdict
+	}{{"healed", 0.05, Pass}, {"slow", 0, Fail}} {
+		t.Run(c.name, func(t *testing.T) {
+			j, err := NewJudge(DefaultJudgeConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			stage := JudgeStep{Kind: StepStage, Share: 0.5, Min: time.Minute, Max: 5 * time.Minute, Started: start()}
+			state, _ := ask(j, State{}, stage, time.Minute, draw(0.5, 0, 0.006))
+			watch := JudgeStep{Index: 1, Kind: StepWatch, Share: 0.25, Min: 3 * time.Minute, Max: 10 * time.Minute, Started: start().Add(time.Minute)}
+			_, got := ask(j, state, watch, 3*time.Minute, draw(0.25, c.oldErrors, 0.016))
+			if got.Verdict != c.want {
+				t.Errorf("%s: %s, want %s", got.Verdict, got.Reason, c.want)
+			}
+		})
 	}
 }

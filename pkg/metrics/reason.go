@@ -28,7 +28,11 @@ func (l look) slowest(back bool) string {
 	if worst == nil || worst.New.N <= 0 {
 		return l.comparison()
 	}
-	return compare(fmt.Sprintf("above %g ms", worst.Bound), worst.New, worst.Old, "") + ", " + seconds(l.elapsed)
+	what := "above"
+	if l.fresh.New.Errors+l.fresh.Old.Errors > 0 {
+		what = "failed or above"
+	}
+	return compare(fmt.Sprintf("%s %g ms", what, worst.Bound), worst.New, worst.Old, "") + ", " + seconds(l.elapsed)
 }
 
 func (l look) slowObjective() string {
