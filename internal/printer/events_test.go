@@ -120,6 +120,16 @@ func pausing() []rollout.Event {
 	}
 }
 
+// unproving takes a finished rollout back, which nobody proves.
+func unproving() []rollout.Event {
+	return []rollout.Event{
+		rollout.Started{Head: head(0), Digest: "sha256:00", Steps: 6, Resumed: true},
+		rollout.TakingBack{Head: head(0), Cause: rollout.CausePerson, Reason: "taken back by a person"},
+		rollout.Neutralised{Head: head(time.Second), Took: time.Second},
+		rollout.Ended{Head: head(time.Second), Phase: rollout.RolledBack, Cause: rollout.CausePerson, Reason: "taken back by a person", Took: time.Minute},
+	}
+}
+
 func emitted(events []rollout.Event, f printer.Format, o printer.Options) []byte {
 	var out bytes.Buffer
 	sink := printer.New(&out, f, o).Events()
@@ -143,6 +153,7 @@ func TestEventLines(t *testing.T) {
 		"failing_several":  {failing(), printer.Options{Several: true}},
 		"stopping":         {stopping(), printer.Options{}},
 		"pausing":          {pausing(), printer.Options{}},
+		"unproving":        {unproving(), printer.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden.Equal(t, "events/"+name+".golden", emitted(c.events, printer.Text, c.opts))

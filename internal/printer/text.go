@@ -53,6 +53,8 @@ type run struct {
 	said          time.Time
 	// back tells that it is being taken back, paused that the pause was told with all there is to it.
 	back, paused bool
+	// unproved tells that the old policy is back in the objects, and not proved on the proxies.
+	unproved bool
 }
 
 // Emit writes one event.
@@ -215,7 +217,7 @@ func (t *textLines) neutralised(e rollout.Neutralised) {
 	r := t.of(e.Head)
 	if unproved(e.Proof) {
 		// After the fold nothing bears a name of the rollout, so that there is nothing to look for on the proxies.
-		r.exposed = ""
+		r.exposed, r.unproved = "", true
 		t.line(r, labelRollback, "the objects are as before, "+span(e.Took)+" after the decision")
 		t.line(r, labelRollback, "in force now: the old policy, as soon as the control plane has pushed it; that was not proved")
 		return
@@ -252,7 +254,11 @@ func (t *textLines) ended(e rollout.Ended) {
 	if next == "" {
 		next = nextCommand(e.Phase, e.Head)
 	}
-	t.facts(r, labelDone, "in force now: "+inForce(e.Phase, r.exposed), next)
+	now := inForce(e.Phase, r.exposed)
+	if r.unproved && e.Phase == rollout.RolledBack {
+		now += ", as soon as the control plane has pushed it"
+	}
+	t.facts(r, labelDone, "in force now: "+now, next)
 	delete(t.runs, e.Target.String()+" "+e.Rollout)
 }
 

@@ -38,6 +38,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// grace is how long a test may go on after a signal.
+const grace = 15 * time.Second
+
+// giveUp ends tests that do not look at their context.
+func giveUp(lab, name string) {
+	if os.Getenv("MESHPOL_KEEP") == "" {
+		_ = command(context.Background(), "..", lab, "down", "--name", name)
+	}
+	fmt.Fprintln(os.Stderr, "e2e: ended by a signal")
+	os.Exit(1)
+}
+
 // runAll brings the lab up, runs the tests and takes it down again. MESHPOL_LAB names the lab; with MESHPOL_KEEP=1 it
 // stays up, and one that is up already is used as it is.
 func runAll(m *testing.M) (int, error) {
@@ -67,6 +79,7 @@ func runAll(m *testing.M) (int, error) {
 	if os.Getenv("MESHPOL_KEEP") == "" {
 		defer func() { _ = command(context.WithoutCancel(ctx), "..", lab, "down", "--name", name) }()
 	}
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { giveUp(lab, name) }) })()
 	open, err := trial.Open(ctx, name, meshpol)
 	if err != nil {
 		return 1, err
