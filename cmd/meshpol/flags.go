@@ -59,6 +59,17 @@ func (a *app) loadUntilSignal(opts policy.LoadOptions) (policy.Set, error) {
 	}
 }
 
+// wanted is what to write instead, where a library's words for a bad value do not say it.
+func wanted(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "time: "):
+		return "write a time with its unit, such as 30s or 5m; "
+	case strings.Contains(text, "strconv.Parse"):
+		return "write numbers, such as 10 or 1,10,50; "
+	}
+	return ""
+}
+
 // rolloutFlags override what a Rollout document or a preset says.
 type rolloutFlags struct {
 	strategy string

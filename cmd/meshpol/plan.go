@@ -139,5 +139,11 @@ func holdText(s rollout.PlannedStep) string {
 	if s.Kind == metrics.StepStage {
 		text += " per half"
 	}
+	switch {
+	case s.Pause && s.PauseFor > 0:
+		return "after a pause of " + v1alpha1.Duration{Duration: s.PauseFor}.Text() + " · " + text
+	case s.Pause:
+		return "after a person's word · " + text
+	}
 	return text
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/rollout"
@@ -215,6 +216,26 @@ func TestValidationSeesTheFlags(t *testing.T) {
 		found = slices.DeleteFunc(found, func(f validate.Finding) bool { return f.Code != "MP219" })
 		if len(found) != c.want {
 			t.Errorf("%+v: %v, want %d of MP219", c.flags, found, c.want)
+		}
+	}
+}
+
+func TestBadFlagValuesSayWhatIsWanted(t *testing.T) {
+	for _, c := range [][2]string{{"--step-min=10", "with its unit, such as 30s"}, {"--steps=abc", "such as 10 or 1,10,50"}, {"--min-requests=x", "write numbers"}} {
+		if code, _, stderr := alone(t, "rollout", c[0]); code != exitUsage || !strings.Contains(stderr, c[1]) {
+			t.Errorf("%s: exit code %d: %s", c[0], code, stderr)
+		}
+	}
+}
+
+func TestPlanShowsPauses(t *testing.T) {
+	step := rollout.PlannedStep{Step: strategy.Step{Kind: metrics.StepWatch, Min: time.Minute, Max: 2 * time.Minute, MinRequests: 20}}
+	for want, s := range map[string]strategy.Step{
+		"1m to 2m, 20 requests": {}, "after a person's word · 1m to 2m, 20 requests": {Pause: true}, "after a pause of 5m · 1m to 2m, 20 requests": {Pause: true, PauseFor: 5 * time.Minute},
+	} {
+		step.Pause, step.PauseFor = s.Pause, s.PauseFor
+		if got := holdText(step); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

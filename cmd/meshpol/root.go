@@ -63,7 +63,7 @@ one document; with -o jsonl events are JSON lines on standard error, too.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see %s --help", err, cmd.CommandPath())
+		return usage("%w; %ssee %s --help", err, wanted(err), cmd.CommandPath())
 	})
 	root.SetHelpTemplate(helpText)
 	root.SetUsageTemplate(usageText)
