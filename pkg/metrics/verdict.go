@@ -144,7 +144,7 @@ func (l look) noSource() (Verdict, string, bool) {
 	case l.s.Faults > 0:
 		return Wait, "waiting: " + l.s.Fault, true
 	case l.s.Newest == 0 && late:
-		return NoData, "no data: no series answers the query", true
+		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped", true
 	case l.s.Newest == 0:
 		return Wait, "waiting: no series yet", true
 	case age > limit+l.c.Grace && late:
