@@ -81,11 +81,12 @@ func quick(args ...string) []string {
 		"--bake", "4s", "--fold-watch", "3s", "--tick", "2s")
 }
 
-// lenient is a Rollout that asks for no more than some thousand requests can show: the bounds of a real one take minutes.
+// lenient is a Rollout that goes on without the bounds that some thousand requests cannot show: those of a real one, of
+// latency above all, take minutes.
 func (s *scene) lenient(name string) []string {
 	s.Helper()
 	path, err := trial.WriteFile(s.dir, "lenient.yaml", "apiVersion: meshpol.io/v1alpha1\nkind: Rollout\nmetadata: {name: "+name+", namespace: "+trial.Namespace+"}\n"+
-		"spec: {strategy: {canary: {}}, analysis: {passMarginMax: 20, latencyMarginMax: 3, slo: {successRate: 99.9}}}\n")
+		"spec: {strategy: {canary: {}}, analysis: {passMarginMax: 20, latencyMarginMax: 3, slo: {successRate: 99.9}, onInconclusive: promote}}\n")
 	s.must(err)
 	return []string{"-f", path}
 }
