@@ -34,7 +34,7 @@ func picture() map[string][]string {
 		"pkg/metrics/prometheus": {"pkg/metrics"},
 		"pkg/validate":           {"pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/rollout":            {"pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
-		"pkg/simulate":           {"pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/metrics"},
+		"pkg/simulate":           {"internal/draw", "pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/metrics"},
 		"pkg/mesh/istio":         {"pkg/mesh", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/mesh/istio/xds":     {"pkg/mesh"},
 		"pkg/mesh/linkerd":       {"pkg/mesh", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
@@ -46,7 +46,8 @@ func picture() map[string][]string {
 		"internal/gen":           {"pkg/validate", "pkg/mesh/istio", "pkg/policy", "pkg/policy/v1alpha1"},
 		"internal/analysis":      {"pkg/simulate", "pkg/rollout", "pkg/strategy", "pkg/metrics"},
 		"internal/golden":        {},
-		"internal/scenes":        {"pkg/metrics"},
+		"internal/draw":          {},
+		"internal/scenes":        {"internal/draw", "pkg/metrics"},
 		"internal/fakekube":      {},
 		"internal/fakemesh":      {"pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 	}

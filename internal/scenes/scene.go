@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/meshpol/meshpol/internal/draw"
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
@@ -79,7 +80,7 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 		hit = p.rng.IntN(n)
 	}
 	all := s.RPS * length.Seconds()
-	canary := Binomial(p.rng, int(all), step.Share)
+	canary := draw.Binomial(p.rng, int(all), step.Share)
 	for i, pod := range p.pods {
 		c := canary*(i+1)/n - canary*i/n
 		o := (int(all)-canary)*(i+1)/n - (int(all)-canary)*i/n
@@ -145,7 +146,7 @@ func (p *Player) ill(pod int, from time.Time, length time.Duration) float64 {
 func Buckets() []float64 { return []float64{5, 10, 25, 50, 100, 250, 500, 1000, 2500} }
 
 func (p *Player) side(n int, rate, fail, scale float64) metrics.Counts {
-	x := Clumped(p.rng, float64(n), math.Min(1, rate), p.scene.Clump) + Binomial(p.rng, n, fail)
+	x := Clumped(p.rng, float64(n), math.Min(1, rate), p.scene.Clump) + draw.Binomial(p.rng, n, fail)
 	if p.scene.Clump <= 1 {
 		x = min(x, n)
 	}
@@ -161,7 +162,7 @@ func (p *Player) side(n int, rate, fail, scale float64) metrics.Counts {
 	left, above := n, 1.0
 	for _, b := range Buckets() {
 		q := Tail(b, scale*noise)
-		left = Binomial(p.rng, left, math.Min(1, q/above))
+		left = draw.Binomial(p.rng, left, math.Min(1, q/above))
 		above = q
 		c.Slow[b] = float64(left)
 	}
@@ -187,7 +188,7 @@ func (s Scene) History(seed uint64, hours float64) metrics.History {
 				left, above := int(n), 1.0
 				for _, b := range Buckets() {
 					q := Tail(b, noise)
-					left = Binomial(r, left, math.Min(1, q/above))
+					left = draw.Binomial(r, left, math.Min(1, q/above))
 					above = q
 					halves[i].Slow = append(halves[i].Slow, float64(left))
 				}

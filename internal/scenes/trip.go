@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/meshpol/meshpol/internal/draw"
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
@@ -62,7 +63,7 @@ func (w TripScene) Run(wire metrics.Tripwire, seed uint64, seconds int) int {
 			extra := 0.0
 			for _, b := range bursts {
 				if b.pod == p {
-					extra += float64(Poisson(r, 100*b.overlap(from, to)/(b.to-b.from)))
+					extra += float64(draw.Poisson(r, 100*b.overlap(from, to)/(b.to-b.from)))
 				}
 			}
 			w.book(r, tick, p, both, ill, extra)
@@ -78,7 +79,7 @@ func (w TripScene) Run(wire metrics.Tripwire, seed uint64, seconds int) int {
 // spells draws when what happens.
 func (w TripScene) spells(r *rand.Rand, seconds float64) (sick, bursts []spell, outage spell) {
 	for p := range w.Pods {
-		for range Poisson(r, w.Sick*seconds/3600) {
+		for range draw.Poisson(r, w.Sick*seconds/3600) {
 			f := r.Float64() * seconds
 			sick = append(sick, spell{p, f, f + 30})
 		}
@@ -100,15 +101,15 @@ func (w TripScene) spells(r *rand.Rand, seconds float64) (sick, bursts []spell, 
 // book draws a pod's second: both sides fail a share, the pod itself another. By instance a sick pod is a new one, and the
 // old side is a pod of its own.
 func (w TripScene) book(r *rand.Rand, tick metrics.Tick, p int, both, ill, extra float64) {
-	nc, ns := Poisson(r, w.RPS*w.Share/float64(w.Pods)), Poisson(r, w.RPS*(1-w.Share)/float64(w.Pods))
+	nc, ns := draw.Poisson(r, w.RPS*w.Share/float64(w.Pods)), draw.Poisson(r, w.RPS*(1-w.Share)/float64(w.Pods))
 	fail := 1 - (1-both)*(1-ill)
 	oldFail := fail
 	if w.ByInstance {
 		oldFail = both
 	}
 	ec, es := float64(Clumped(r, float64(nc), w.Base, w.Clump)), float64(Clumped(r, float64(ns), w.Base, w.Clump))
-	c := metrics.Counts{Requests: float64(nc) + extra, Errors: float64(Binomial(r, nc, 1-(1-fail)*(1-w.Harm))) + ec + extra}
-	o := metrics.Counts{Requests: float64(ns), Errors: float64(Binomial(r, ns, oldFail)) + es}
+	c := metrics.Counts{Requests: float64(nc) + extra, Errors: float64(draw.Binomial(r, nc, 1-(1-fail)*(1-w.Harm))) + ec + extra}
+	o := metrics.Counts{Requests: float64(ns), Errors: float64(draw.Binomial(r, ns, oldFail)) + es}
 	if w.Clump > 1 {
 		c.Requests, o.Requests = c.Requests+ec*(1-1/w.Clump), o.Requests+es*(1-1/w.Clump)
 	}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"github.com/meshpol/meshpol/internal/draw"
 )
 
 // world draws the ticks of one step: pods that serve both sides, rps requests a second, errors at rate base on the old
@@ -29,8 +31,8 @@ func (w *world) tick(from time.Time, length time.Duration) Tick {
 	t := Tick{From: from, To: from.Add(length), Newest: from.Add(length - time.Second), Pods: map[string]map[Side]Counts{}, Series: map[Side]int{New: w.pods, Old: w.pods}}
 	base := w.base * max(1, w.both)
 	for i := range w.pods {
-		n := poisson(w.rng, w.rps*length.Seconds()/float64(w.pods))
-		c := binomial(w.rng, n, w.share)
+		n := draw.Poisson(w.rng, w.rps*length.Seconds()/float64(w.pods))
+		c := draw.Binomial(w.rng, n, w.share)
 		if w.byInstance > 0 {
 			c = 0
 			if i < w.byInstance {
@@ -44,7 +46,7 @@ func (w *world) tick(from time.Time, length time.Duration) Tick {
 }
 
 func (w *world) side(n int, p, fail, scale float64) Counts {
-	errors := min(n, clumped(w.rng, n, p, w.clump)+binomial(w.rng, n, fail))
+	errors := min(n, clumped(w.rng, n, p, w.clump)+draw.Binomial(w.rng, n, fail))
 	c := Counts{Requests: float64(n), Errors: float64(errors), Timed: float64(n), Slow: map[float64]float64{}}
 	if errors > 0 {
 		c.Codes = map[string]float64{"200": float64(n - errors), "503": float64(errors)}
@@ -52,55 +54,18 @@ func (w *world) side(n int, p, fail, scale float64) Counts {
 	left, above := n, 1.0
 	for _, b := range []float64{25, 50, 100, 250, 500, 1000} {
 		q := math.Erfc(math.Log(b/(40*scale))/(0.8*math.Sqrt2)) / 2 // log-normal, median 40 ms
-		left = binomial(w.rng, left, min(1, q/above))
+		left = draw.Binomial(w.rng, left, min(1, q/above))
 		above = q
 		c.Slow[b] = float64(left)
 	}
 	return c
 }
 
-func poisson(r *rand.Rand, mu float64) int {
-	if mu > 30 {
-		return max(0, int(math.Round(mu+math.Sqrt(mu)*r.NormFloat64())))
-	}
-	k, p := 0, r.Float64()
-	for limit := math.Exp(-mu); p > limit; k++ {
-		p *= r.Float64()
-	}
-	return k
-}
-
-func binomial(r *rand.Rand, n int, p float64) int {
-	switch {
-	case n <= 0 || p <= 0:
-		return 0
-	case p >= 1:
-		return n
-	case p > 0.5:
-		return n - binomial(r, n, 1-p)
-	}
-	if v := float64(n) * p * (1 - p); v > 60 {
-		return min(n, max(0, int(math.Round(float64(n)*p+math.Sqrt(v)*r.NormFloat64()))))
-	}
-	l, x, pos := math.Log1p(-p), 0, 0
-	for {
-		if pos += int(math.Log(1-r.Float64())/l) + 1; pos > n {
-			return x
-		}
-		x++
-	}
-}
-
 func clumped(r *rand.Rand, n int, p, mean float64) int {
 	if mean <= 1 {
-		return binomial(r, n, p)
+		return draw.Binomial(r, n, p)
 	}
-	c := poisson(r, float64(n)*p/mean)
-	x, l := c, math.Log1p(-1/mean)
-	for range c {
-		x += int(math.Log(1-r.Float64()) / l)
-	}
-	return min(n, x)
+	return min(n, draw.ClumpSizes(r, draw.Poisson(r, float64(n)*p/mean), mean))
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }

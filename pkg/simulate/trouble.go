@@ -2,6 +2,8 @@ package simulate
 
 import (
 	"time"
+
+	"github.com/meshpol/meshpol/internal/draw"
 )
 
 // The sizes of events.
@@ -36,14 +38,14 @@ func (w *world) trouble(hour int) trouble {
 	}
 	var t trouble
 	for pod := range w.traffic.Pods {
-		for range poisson(r, w.traffic.Sick) {
+		for range draw.Poisson(r, w.traffic.Sick) {
 			t.sick = append(t.sick, incident{pod, when()})
 		}
 	}
-	for range poisson(r, w.traffic.Bursts) {
+	for range draw.Poisson(r, w.traffic.Bursts) {
 		t.bursts = append(t.bursts, incident{r.IntN(w.traffic.Pods), when()})
 	}
-	for range poisson(r, w.traffic.Outages) {
+	for range draw.Poisson(r, w.traffic.Outages) {
 		t.outages = append(t.outages, when())
 	}
 	w.hours[hour] = t

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/meshpol/meshpol/internal/draw"
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
@@ -81,10 +82,10 @@ func (w *world) pass(from, to time.Time, f force) seen {
 		Series: map[metrics.Side]int{}}}
 	mean := w.traffic.RPS * to.Sub(from).Seconds() / float64(len(w.pods))
 	for i, pod := range w.pods {
-		n := poisson(totals, mean)
+		n := draw.Poisson(totals, mean)
 		slower := math.Exp(w.traffic.Noise * totals.NormFloat64())
-		exposed := binomial(dealt, n, f.shares[i])
-		burst := binomial(dealt, sky.bursts[i], f.shares[i])
+		exposed := draw.Binomial(dealt, n, f.shares[i])
+		burst := draw.Binomial(dealt, sky.bursts[i], f.shares[i])
 		old := w.side(dealt, n-exposed, min(n-exposed, sky.bursts[i]-burst), sky.errors, sky.sick[i], slower)
 		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, f.acts)
 		s.requests, s.exposed, s.harmed = s.requests+float64(n), s.exposed+float64(exposed), s.harmed+harmed
@@ -130,7 +131,7 @@ func (w *world) exposed(r *rand.Rand, n, burst int, sky weather, pod int, slower
 func (w *world) extra(r *rand.Rand, n int, base float64) int {
 	more := Harm{Times: w.harm.Times, More: w.harm.More}.extra(base)
 	x := clumped(r, n, more, w.traffic.Clumps)
-	return x + binomial(r, n-x, w.harm.Fail)
+	return x + draw.Binomial(r, n-x, w.harm.Fail)
 }
 
 // side draws the requests of one side of a pod.
@@ -139,14 +140,14 @@ func (w *world) side(r *rand.Rand, n, burst int, errors, sick, factor float64) m
 		return metrics.Counts{}
 	}
 	x := min(n, burst+clumped(r, n, errors, w.traffic.Clumps))
-	x += binomial(r, n-x, sick)
+	x += draw.Binomial(r, n-x, sick)
 	c := withErrors(metrics.Counts{Requests: float64(n), Timed: float64(n)}, float64(x))
 	c.Slow = make(map[float64]float64, len(w.bounds))
 	left, above := n, 1.0
 	for _, b := range w.bounds {
 		if left > 0 {
 			q := w.traffic.slower(b, factor)
-			left = binomial(r, left, min(1, q/above))
+			left = draw.Binomial(r, left, min(1, q/above))
 			above = max(q, 1e-300)
 		}
 		c.Slow[b] = float64(left)
