@@ -60,7 +60,7 @@ func verbsOfBase(p *rollout.Plan, base *unstructured.Unstructured) []string {
 
 // podRights are needed by instance alone: callers may live wherever there is a proxy.
 func (s *session) podRights(ctx context.Context, p *rollout.Plan) ([]kube.Access, error) {
-	if !slices.ContainsFunc(p.Steps, func(step rollout.PlannedStep) bool { return step.Labels != nil }) {
+	if !planByInstance(p) {
 		return nil, nil
 	}
 	return s.cluster.PodAccess(ctx, s.proxyNamespaces())

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -92,14 +93,14 @@ func (c Checked) Step(state State, step JudgeStep, tick Tick, now time.Time) (St
 
 // take counts a reading.
 func (c Check) take(s CheckState, r Reading) (CheckState, CheckResult) {
-	out := CheckResult{Name: c.Name, Query: cmpText(r.Query, c.Query), Verdict: Pass}
+	out := CheckResult{Name: c.Name, Query: cmp.Or(r.Query, c.Query), Verdict: Pass}
 	switch {
 	case r.Skipped:
 		out.Text = "is not asked: nobody is in the cohort"
 		return s, out
 	case r.Err != "" || math.IsNaN(r.Value) || math.IsInf(r.Value, 0):
 		s.Silent++
-		out.Verdict, out.Text = Wait, "has no value: "+cmpText(r.Err, "the query gave "+strconv.FormatFloat(r.Value, 'g', -1, 64))
+		out.Verdict, out.Text = Wait, "has no value: "+cmp.Or(r.Err, "the query gave "+strconv.FormatFloat(r.Value, 'g', -1, 64))
 		if s.Silent >= SilentTicks {
 			out.Verdict = NoData
 		}
@@ -118,13 +119,6 @@ func (c Check) take(s CheckState, r Reading) (CheckState, CheckResult) {
 		out.Text += fmt.Sprintf(", %d times in a row", s.Failing)
 	}
 	return s, out
-}
-
-func cmpText(text, or string) string {
-	if text == "" {
-		return or
-	}
-	return text
 }
 
 // text is "is 0.31, above 0.3" or "is 0.2, within 0 to 0.3".
