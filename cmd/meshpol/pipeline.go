@@ -21,6 +21,10 @@ type planner struct {
 	doc     v1alpha1.Rollout
 	flags   rolloutFlags
 	session *session
+	// traffic is what a simulation supposes, in requests a second; a session's history says it otherwise.
+	traffic float64
+	// unforeseen says why nothing is known of the traffic.
+	unforeseen string
 }
 
 // newPlanner picks the Rollout that governs the set: the only one in it, or a preset. A strategy that a flag names takes
@@ -171,7 +175,18 @@ func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
 
 // input is what the steps of one target are planned from.
 func (p *planner) input(c policy.Change) strategy.Input {
-	return strategy.Input{Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides()}
+	return strategy.Input{
+		Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides(),
+		RPS: p.rps(c.Target),
+	}
+}
+
+// rps is what a target gets in requests a second, 0 where it is not known.
+func (p *planner) rps(t policy.Target) float64 {
+	if p.session == nil {
+		return p.traffic
+	}
+	return p.session.past.histories[t].RecentRate()
 }
 
 // name is the rollout's name: the flag's, the document's, or the first policy's.
@@ -252,8 +267,9 @@ func (p *planner) documents(c policy.Change) ([]map[string]any, error) {
 }
 
 // judgeConfig maps the Rollout's analysis and the plan's size onto the judge's settings.
-func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration) metrics.JudgeConfig {
+func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration, before metrics.History) metrics.JudgeConfig {
 	c := metrics.DefaultJudgeConfig()
+	c.History = before
 	if a.SLO != nil && a.SLO.SuccessRate != nil && *a.SLO.SuccessRate < 100 {
 		c.SuccessTarget = float64(*a.SLO.SuccessRate) / 100
 		c.ErrorFloor = 1 - c.SuccessTarget

@@ -81,7 +81,7 @@ func (c Counters) Step(series []Series, from, to time.Time) (Counters, Tick) {
 	next.readings, next.pods = maps.Clone(c.readings), maps.Clone(c.pods)
 	next.to = to
 	next.startInterval(c.to, from)
-	w := stepWork{c: &next, tick: Tick{From: from, To: to, Pods: map[string]map[Side]Counts{}, Series: map[Side]int{}},
+	w := stepWork{c: &next, tick: Tick{From: from, To: to, Pods: map[string]map[Side]Counts{}, Series: map[Side]int{}, Unusable: c.query.Blind},
 		buckets: map[bucketKey]map[float64]float64{}, natives: map[nativeKey]Exponential{}}
 	batch := w.collect(series)
 	for _, s := range batch {

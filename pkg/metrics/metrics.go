@@ -30,6 +30,8 @@ type Query struct {
 	FromZero bool
 	// Codes says which responses are bad and which of them the policy itself refused; zero means DefaultCodes.
 	Codes CodeRules
+	// Blind is why the answer cannot be judged, such as counters that do not tell failures: the verdict is NoData.
+	Blind string
 }
 
 // SeriesRule classifies series by a part of their name.

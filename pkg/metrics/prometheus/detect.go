@@ -42,13 +42,27 @@ func (p *Provider) Detect(ctx context.Context, now time.Time, selector string) (
 	if len(clock) == 1 {
 		d.Skew = time.UnixMilli(int64(clock[0].Value * 1000)).Sub(now).Round(time.Second)
 	}
-	pods, err := p.vector(ctx, fmt.Sprintf("count by (namespace, pod, kubernetes_namespace, kubernetes_pod_name, instance) (%s)", selector), time.Time{})
+	pods, err := p.vector(ctx, fmt.Sprintf("count by (%s) (%s)", podNames, selector), time.Time{})
 	if err != nil || len(pods) == 0 {
 		return d, err
 	}
 	d.Pods = countPods(pods)
 	return p.sampleSpacing(ctx, d, selector, pods)
 }
+
+// Standard asks how many pods have series of a selector in the last minutes, and whether a label of theirs has a value.
+func (p *Provider) Standard(ctx context.Context, selector, label string) (pods int, labelled bool, err error) {
+	found, err := p.vector(ctx, fmt.Sprintf("count by (%s, %s) (%s)", label, podNames, selector), time.Time{})
+	for _, s := range found {
+		if v := s.Metric[model.LabelName(label)]; v != "" && v != "unknown" {
+			labelled = true
+		}
+	}
+	return countPods(found), labelled, err
+}
+
+// podNames are the labels by which podOf tells pods apart.
+const podNames = "namespace, pod, pod_name, kubernetes_namespace, kubernetes_pod_name, exported_namespace, exported_pod, instance"
 
 func countPods(v model.Vector) int {
 	seen := map[string]bool{}
