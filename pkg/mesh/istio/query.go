@@ -52,7 +52,7 @@ func queryFor(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances 
 	var q metrics.Query
 	if e.By == policy.All {
 		q = f.foldStatistics(sites)
-	} else if q, err = f.routeStatistics(sites); err != nil {
+	} else if q, err = f.routeStatistics(sites, e.Mode); err != nil {
 		return q, err
 	}
 	if forPods := e.Mode == policy.Staged && instances != nil; grpc && !forPods {
@@ -85,9 +85,9 @@ type stem struct {
 	name   string
 }
 
-func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
+func (f *finder) routeStatistics(sites []site, mode policy.Mode) (metrics.Query, error) {
 	n := names{f.c.Rev}
-	stems := []stem{{side: metrics.New, before: anyHost, name: routeStem(n.newStat())}}
+	stems := []stem{{side: metrics.New, before: anyHost, name: routeStem(n.newStat(mode))}}
 	for i, st := range sites {
 		stems = append(stems, stem{side: metrics.Old, before: anyHost, name: routeStem(n.oldStat(i))})
 		for _, p := range ownPrefixes(st) {
