@@ -278,8 +278,13 @@ func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration, bef
 		c.LatencyObjective = metrics.LatencyObjective{Bound: float64(a.SLO.Latency.Max.Milliseconds()), Target: float64(a.SLO.Latency.P) / 100}
 	}
 	for _, pol := range p.Change.Policies {
-		if k := pol.Kind; k == "Authorization" || k == "MutualTLS" {
-			c.SilentFails = true // they may cut traffic off below HTTP, where nothing counts it
+		w, _ := metrics.WatchOf(pol.Kind)
+		c.SilentFails = c.SilentFails || w.Silent
+		if w.Slow {
+			c.LatencyTolerance = 0
+		}
+		if f, ok := pol.Object.(*v1alpha1.FaultInjection); ok && f.Spec.Abort != nil {
+			c.AllowRefused = min(0.99, float64(f.Spec.Abort.Percentage)/100) // what is injected is meant
 		}
 	}
 	if a.FalseRollback != nil {

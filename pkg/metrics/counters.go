@@ -300,6 +300,9 @@ func (w *stepWork) add(s Series, rule SeriesRule, side Side, n float64) {
 		return
 	case n == 0:
 		return
+	case rule.Class == ClassAttempt:
+		w.book(s.Pod, side, Counts{Attempts: n})
+		return
 	}
 	one := Counts{Requests: n, Codes: map[string]float64{s.Labels[CodeLabel]: n}}
 	bad, refused := w.c.query.Codes.Judge(s.Labels)

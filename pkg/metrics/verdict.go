@@ -34,6 +34,9 @@ func (l look) judge() Judgement {
 	if text, _ := l.shareOff(); text != "" {
 		out.Findings = append(out.Findings, text)
 	}
+	if text, _ := l.amplification(); text != "" {
+		out.Findings = append(out.Findings, text)
+	}
 	return out
 }
 
@@ -195,11 +198,14 @@ func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 // Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
 	var text string
+	attempts, amplified := l.amplification()
 	switch {
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
 	case l.total() >= l.c.Hold, l.glaring():
 		text = fmt.Sprintf("suspicious (score %.3g of %.0f): %s", l.total(), l.limit(), l.harm())
+	case amplified:
+		text = "retries pile up, " + attempts + ": " + l.comparison()
 	case l.s.Success != nil && l.s.Success.holds():
 		text = "the new side spends its error budget: " + l.comparison()
 	case l.s.Slow != nil && l.s.Slow.holds():

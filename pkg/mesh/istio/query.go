@@ -135,16 +135,14 @@ func (f *finder) foldStatistics(sites []site) metrics.Query {
 	return q
 }
 
-// codes says what the policies themselves refuse. Route statistics have no response flags, so that the code must do: a
-// timeout answers 504, a full pool 503.
+// codes says what the policies themselves refuse. Route statistics have no response flags, so that the code must do. A
+// breaker that only ejects refuses nothing.
 func (f *finder) codes() metrics.CodeRules {
 	out := metrics.DefaultCodes()
 	for _, r := range f.rules {
-		switch {
-		case r.breaker != nil && len(r.breaker.pool) > 0:
-			out.Refused, out.RefusedFlags = append(out.Refused, "503"), append(out.RefusedFlags, "UO")
-		case r.timeout != "":
-			out.Refused, out.RefusedFlags = append(out.Refused, "504"), append(out.RefusedFlags, "UT")
+		if ejectsOnly := r.breaker != nil && len(r.breaker.pool) == 0; !ejectsOnly && !r.removesTimeout() {
+			w, _ := metrics.WatchOf(r.key.Kind)
+			out = out.And(w.Codes)
 		}
 	}
 	return out
@@ -155,15 +153,16 @@ func queryOf(stems []stem) metrics.Query {
 	var rules []metrics.SeriesRule
 	for _, s := range stems {
 		names = append(names, s.before+s.name)
-		// The histogram's name begins with the counter's, so its rule comes first.
+		// The others' names begin with the counter's, so their rules come first. The total counts attempts.
 		rules = append(rules,
 			metrics.SeriesRule{NameContains: s.name + "_time", Side: s.side, Class: metrics.ClassDuration},
+			metrics.SeriesRule{NameContains: s.name + "_total", Side: s.side, Class: metrics.ClassAttempt},
 			metrics.SeriesRule{NameContains: s.name, Side: s.side, Class: metrics.ClassCode})
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
 	return metrics.Query{
-		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket)?",response_code_class=""}`, strings.Join(names, "|")),
+		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket|_total)?",response_code_class=""}`, strings.Join(names, "|")),
 		Rules:    rules,
 	}
 }

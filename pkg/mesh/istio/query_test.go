@@ -45,7 +45,7 @@ func TestQueryByRequest(t *testing.T) {
 		vhost + "mp_1a2b3c4d_new_upstream_rq_time_bucket":                     "new duration",
 		vhost + "mp_1a2b3c4d_old_upstream_rq_time_bucket":                     "old duration",
 		"envoy_vhost_shop_example_org_443_route_mp_1a2b3c4d_old_upstream_rq":  "old code",
-		vhost + "mp_1a2b3c4d_new_upstream_rq_total":                           "not asked for",
+		vhost + "mp_1a2b3c4d_new_upstream_rq_total":                           "new attempt",
 		vhost + "mp_1a2b3c4d_new_upstream_rq_completed":                       "not asked for",
 		vhost + "mp_1a2b3c4d_new_upstream_rq_xx":                              "not asked for",
 		vhost + "mp_1a2b3c4d_new_upstream_rq_timeout":                         "not asked for",
