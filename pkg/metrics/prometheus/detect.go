@@ -47,6 +47,7 @@ func (p *Provider) Detect(ctx context.Context, now time.Time, selector string) (
 		return d, err
 	}
 	d.Pods = countPods(pods)
+	p.sampling.learn(pods[0].Metric)
 	return p.sampleSpacing(ctx, d, selector, pods)
 }
 
