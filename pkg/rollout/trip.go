@@ -17,8 +17,8 @@ const (
 	// tripTick is the time between the beginnings of two readings of the proxies, tripPatience how long one may take.
 	tripTick     = time.Second
 	tripPatience = 5 * time.Second
-	// tripFaults is how many readings in a row may fail until it is said.
-	tripFaults = 10
+	// tripBlind is how long no reading may be good until it is said.
+	tripBlind = 10 * time.Second
 	// mostBusy is how many pods are remembered for the reader to choose from.
 	mostBusy = 50
 )
@@ -26,10 +26,13 @@ const (
 // The words of Settings.Tripwire.
 const (
 	// TripwireOff leaves breakage to the judge alone.
-	TripwireOff = "off"
+	TripwireOff = "none"
 	// TripwirePause asks a person also where the tripwire would take back.
 	TripwirePause = "pause"
 )
+
+// noAnswer is what is wrong with a reading that does not end.
+const noAnswer = "no answer"
 
 // errLost is a reading of a source that answers with nothing.
 var errLost = errors.New("the proxies count nothing of this rollout")
@@ -47,12 +50,13 @@ type watch struct {
 	tripped  chan struct{}
 	told     bool // of the run alone
 
-	mu     sync.Mutex
-	query  metrics.Query
-	state  metrics.TripState
-	trip   metrics.Trip
-	faults int
-	fault  string
+	mu    sync.Mutex
+	query metrics.Query
+	state metrics.TripState
+	trip  metrics.Trip
+	// good is when the last good reading began, fault what was wrong with those since.
+	good  time.Time
+	fault string
 }
 
 // watchProxies sees to it that the tripwire watches the step where it can say anything, and tells it who is in the
@@ -81,6 +85,7 @@ func (r *run) watchProxies(ctx context.Context) {
 	r.watching = &watch{
 		source: r.Proxies, wire: metrics.Tripwire{Config: r.Tripwire.WithBase(r.state.TripBase)}, step: JudgeStepOf(r.state, step),
 		counters: metrics.NewCounters(q), cancel: cancel, tripped: make(chan struct{}), query: q, state: r.state.Trip,
+		good: time.Now(), fault: noAnswer,
 	}
 	go r.watching.run(ctx)
 }
@@ -117,13 +122,13 @@ func (r *run) lookAtTrip() {
 	}
 	w.mu.Lock()
 	r.facts.Trip = w.trip
-	faults, fault := w.faults, w.fault
+	good, fault := w.good, w.fault
 	w.mu.Unlock()
 	switch {
 	case r.facts.Trip.Tripped && !w.told:
 		w.told = true
 		r.emit(Tripped{Head: r.head(), Step: r.stepName(), Trip: r.facts.Trip})
-	case faults >= tripFaults && !r.blindTold:
+	case time.Since(good) >= tripBlind && !r.blindTold:
 		r.blindTold = true
 		r.emit(Warned{Head: r.head(), Text: fmt.Sprintf("the tripwire cannot read the proxies (%s): breakage is found by the judge alone meanwhile", fault)})
 	}
@@ -220,7 +225,13 @@ func (w *watch) look(ctx context.Context, now time.Time) bool {
 	var tick metrics.Tick
 	w.counters, tick = w.counters.WithQuery(q).Step(series, from, now)
 	w.last = now
-	return !first && w.take(tick)
+	if first {
+		w.mu.Lock()
+		w.good, w.fault = now, noAnswer
+		w.mu.Unlock()
+		return false
+	}
+	return w.take(tick)
 }
 
 func (w *watch) read(ctx context.Context, q metrics.Query, now time.Time) ([]metrics.Series, error) {
@@ -240,8 +251,8 @@ func (w *watch) read(ctx context.Context, q metrics.Query, now time.Time) ([]met
 func (w *watch) take(tick metrics.Tick) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.faults, w.fault = w.faults+1, tick.Fault; tick.Fault == "" {
-		w.faults = 0
+	if w.fault = tick.Fault; tick.Fault == "" {
+		w.good, w.fault = tick.To, noAnswer
 	}
 	w.state, w.trip = w.wire.Step(w.state, w.step, tick)
 	if w.trip.Tripped {
