@@ -76,7 +76,7 @@ func (a *app) goOn(ctx, ready context.Context, s *session, st rollout.StoredStat
 		return err
 	}
 	defer run.close()
-	x, err := run.executor(f.doc, plan)
+	x, err := run.executor(ready, f.doc, plan)
 	if err != nil {
 		return err
 	}

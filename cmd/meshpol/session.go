@@ -25,6 +25,7 @@ type session struct {
 	snapshot  *policy.Snapshot
 	mesh      mesh.Mesh
 	leases    *kube.LeaseStore
+	readable  *proxyPods
 }
 
 // gather reads what the targets need to know of the cluster, and finds the mesh.
