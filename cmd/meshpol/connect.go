@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -82,33 +81,9 @@ type source struct {
 	scrape time.Duration
 }
 
-// podsFor is how long a list of the pods with a proxy is good for reading them directly.
-const podsFor = 30 * time.Second
-
 // proxies reads the sidecars directly. They are as fresh as the question, so that only the tick bounds how old data is.
 func (s *session) proxies(tick time.Duration) source {
-	var mu sync.Mutex
-	var known []string
-	var at time.Time
-	pods := func(ctx context.Context) ([]string, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if time.Since(at) < podsFor {
-			return known, nil
-		}
-		all, err := s.cluster.Pods(ctx, "")
-		if err != nil {
-			return nil, err
-		}
-		known, at = nil, time.Now()
-		for _, p := range all {
-			if p.Proxy && p.Ready && !p.Terminating {
-				known = append(known, p.ID())
-			}
-		}
-		return known, nil
-	}
-	return source{Provider: prometheus.NewProxies(pods, s.cluster.ProxyStats), scrape: tick}
+	return source{Provider: s.readProxies(prometheus.JudgeSample()), scrape: tick}
 }
 
 // meter opens the metrics source: the given address, or what is found in the cluster. One that scrapes no proxy is an

@@ -35,7 +35,7 @@ func (r *runner) rehearseOne(ctx context.Context, p *planner, c policy.Change) e
 	if err := r.session.mayRun(ctx, plan); err != nil {
 		return beginError(err)
 	}
-	x, err := r.executor(p.doc, plan)
+	x, err := r.executor(ctx, p.doc, plan)
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,7 @@ type rolloutFlags struct {
 	propagation        time.Duration
 	deadline           time.Duration
 	noAnalysis         bool
+	noTripwire         bool
 	onSignal           string
 	onFailure          string
 	onInconclusive     string

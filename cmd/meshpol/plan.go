@@ -39,6 +39,7 @@ policies say is unchanged.
 	}
 	files.add(cmd)
 	flags.add(cmd, "")
+	flags.addTripwire(cmd)
 	cmd.Flags().BoolVar(&exit, "exit-code", false, "exit with 11 where something would be written")
 	return cmd
 }

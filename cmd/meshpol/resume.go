@@ -77,7 +77,7 @@ func (a *app) goOn(ctx, ready context.Context, s *session, st rollout.StoredStat
 	}
 	defer run.close()
 	run.learn(ready, []policy.Change{f.change}, st.State.Judge.Version == "") // a score has its history in it
-	x, err := run.executor(f.doc, plan)
+	x, err := run.executor(ready, f.doc, plan)
 	if err != nil {
 		return err
 	}

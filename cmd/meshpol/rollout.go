@@ -32,6 +32,7 @@ ends the command, and the others are not started.
 	}
 	files.add(cmd)
 	flags.add(cmd, "")
+	flags.addTripwire(cmd)
 	flags.addDryRun(cmd)
 	cmd.AddCommand(newResumeCmd(a), newAbortCmd(a), newAskCmd(a, rollout.RequestPause), newAskCmd(a, rollout.RequestPromote))
 	return cmd

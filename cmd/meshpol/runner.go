@@ -91,7 +91,7 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	if err := r.session.mayRun(ready, plan); err != nil {
 		return beginError(err)
 	}
-	x, err := r.executor(p.doc, plan)
+	x, err := r.executor(ready, p.doc, plan)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (r *runner) run(ctx context.Context, x rollout.Executor, plan *rollout.Plan
 	return r.session.finish(ctx, result, err)
 }
 
-func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
+func (r *runner) executor(ctx context.Context, doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
 	judge, err := metrics.NewJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape, r.session.past.histories[plan.Change.Target]))
 	if err != nil {
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
@@ -123,7 +123,7 @@ func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Exe
 		return rollout.Executor{}, err
 	}
 	x.OnSignal = cmp.Or(r.flags.onSignal, defaultOnSignal(x.Attended))
-	return x, nil
+	return x, r.armTripwire(ctx, &x, doc.Spec.Analysis, plan)
 }
 
 // asker answers the checks of a plan; they are PromQL, which only Prometheus speaks.

@@ -26,6 +26,7 @@ type session struct {
 	mesh      mesh.Mesh
 	leases    *kube.LeaseStore
 	past      past
+	readable  *proxyPods
 }
 
 // gather reads what the targets need to know of the cluster, and finds the mesh.

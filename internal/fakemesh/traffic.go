@@ -56,18 +56,25 @@ func (w *World) count(to time.Time) {
 		step = 5 * time.Second
 	}
 	if w.Traffic.RPS <= 0 {
-		w.counted = to
+		w.counted, w.flowed = to, to
 		return
 	}
 	for at := w.counted.Add(step); !at.After(to); at = at.Add(step) {
-		for _, p := range w.podList("") {
-			if p.Proxy {
-				w.flow(p, at, w.Traffic.RPS*step.Seconds())
-			}
-		}
+		w.flowTo(at)
 		w.sample(at)
 		w.counted = at
 	}
+}
+
+// flowTo lets everything flow that was sent up to a time. The caller holds the lock.
+func (w *World) flowTo(at time.Time) {
+	took := at.Sub(w.flowed).Seconds()
+	for _, p := range w.podList("") {
+		if p.Proxy {
+			w.flow(p, at, w.Traffic.RPS*took)
+		}
+	}
+	w.flowed = at
 }
 
 // flow sends a pod's requests through the routes that its proxy holds.

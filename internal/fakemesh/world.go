@@ -42,7 +42,8 @@ type World struct {
 	leases   map[string]*lease
 	records  map[string][]rollout.Record
 	counters map[string]*counter
-	counted  time.Time
+	counted  time.Time // the last scrape
+	flowed   time.Time // what was sent until then is in the counters
 	log      []Entry
 	broken   []string
 }
@@ -91,7 +92,7 @@ func New(objects []*unstructured.Unstructured, pods []policy.Pod) *World {
 		start[rollout.RefOf(fresh)] = fresh
 	}
 	w.history = []moment{{at: time.Now(), objects: start}}
-	w.counted = time.Now()
+	w.counted, w.flowed = time.Now(), time.Now()
 	for _, p := range pods {
 		w.put(p)
 	}

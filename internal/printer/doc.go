@@ -19,8 +19,8 @@
 // With -o jsonl an event is one JSON object on one line. The fields are an API, frozen by TestEventSchema: fields are
 // added, never renamed or removed. Every line has
 //
-//	event    string   started, rehearsed, stepStarted, wrote, labelled, proved, judged, stepPassed, paused,
-//	                  takingBack, neutralised, kept, ended, warned
+//	event    string   started, rehearsed, stepStarted, wrote, labelled, proved, judged, tripped, stepPassed,
+//	                  paused, takingBack, neutralised, kept, ended, warned
 //	at       string   RFC 3339, UTC
 //	rollout  string   name of the rollout
 //	target   object   {kind, namespace, name}
@@ -37,6 +37,8 @@
 //	             slowBound?, ratio?, atLeast?, pause?, findings?, parts?};
 //	             new and old are {requests, errors, refused?, codes?, timed?}; a part is {name, new {bad, of}, old,
 //	             weight, score, without?, bound?, aboveMilliseconds?, shared?}
+//	tripped      step, trip {tripped, pause?, score, reason, new {bad, of}, old}; new and old are those of the
+//	             observation that tripped
 //	stepPassed   step, judgement, requests? (sent to the API server since the step before ended)
 //	paused       reason, exposed, next
 //	takingBack   cause (breach, person, timeout, inconclusive, edited, locked, internal), reason

@@ -88,6 +88,8 @@ func failing() []rollout.Event {
 		rollout.Labelled{Head: head(time.Second), Pods: []string{"shop/web-1", "shop/web-2"}, Added: true},
 		rollout.Proved{Head: head(2 * time.Second), Proof: missing, Why: "cohort of step 1 pod"},
 		rollout.Judged{Head: head(29 * time.Second), Step: "1 pod", Judgement: bad},
+		rollout.Tripped{Head: head(29 * time.Second), Step: "1 pod", Trip: metrics.Trip{Tripped: true, Score: 1880.4, Reason: "gross breakage: new 100.0 % errors",
+			New: metrics.BadOf{Bad: 12, Of: 12}, Old: metrics.BadOf{Of: 1230}}},
 		rollout.TakingBack{Head: head(29 * time.Second), Cause: rollout.CauseBreach, Reason: "new fails 100 times as often"},
 		rollout.Neutralised{Head: head(30 * time.Second), Proof: proof(6, 6, 400*time.Millisecond), Took: 1100 * time.Millisecond},
 		rollout.Labelled{Head: head(30 * time.Second), Pods: []string{"shop/web-1"}},

@@ -20,6 +20,8 @@ func headOf(e rollout.Event) rollout.Head {
 		return e.Head
 	case rollout.Judged:
 		return e.Head
+	case rollout.Tripped:
+		return e.Head
 	case rollout.StepPassed:
 		return e.Head
 	case rollout.Resumed:

@@ -39,6 +39,7 @@ type line struct {
 	Proof     *wireProof         `json:"proof,omitempty"`
 	Why       *string            `json:"why,omitempty"`
 	Judgement *metrics.Judgement `json:"judgement,omitempty"`
+	Trip      *metrics.Trip      `json:"trip,omitempty"`
 	Phase     rollout.Phase      `json:"phase,omitempty"`
 	Cause     rollout.Cause      `json:"cause,omitempty"`
 	Reason    *string            `json:"reason,omitempty"`
@@ -101,6 +102,8 @@ func wire(e rollout.Event) line {
 		l.Event, l.Proof, l.Why = "proved", wireProofOf(e.Proof), &e.Why
 	case rollout.Judged:
 		l.Event, l.Step, l.Judgement = "judged", e.Step, &e.Judgement
+	case rollout.Tripped:
+		l.Event, l.Step, l.Trip = "tripped", e.Step, &e.Trip
 	case rollout.StepPassed:
 		l.Event, l.Step, l.Judgement, l.Requests = "stepPassed", e.Step, &e.Judgement, e.Requests
 	default:

@@ -75,6 +75,8 @@ func (t *textLines) Emit(e rollout.Event) {
 		t.proved(e)
 	case rollout.Judged:
 		t.judged(e)
+	case rollout.Tripped:
+		t.tripped(e)
 	case rollout.StepPassed:
 		t.passed(e)
 	default:
@@ -180,6 +182,13 @@ func (t *textLines) judged(e rollout.Judged) {
 	case t.opts.Live && !t.opts.Quiet:
 		t.pass(t.prefix(r, r.label()) + text)
 	}
+}
+
+// tripped is short: the pause or the way back that follows says it with its reason.
+func (t *textLines) tripped(e rollout.Tripped) {
+	r, trip := t.of(e.Head), e.Trip
+	t.minor(r, r.label(), fmt.Sprintf("tripped: %s of %s new requests failed, %s of %s old ones, in the last observation of proxies read every second",
+		thousands(trip.New.Bad), thousands(trip.New.Of), thousands(trip.Old.Bad), thousands(trip.Old.Of)))
 }
 
 func (t *textLines) passed(e rollout.StepPassed) {

@@ -25,6 +25,9 @@ type Query struct {
 	// Instances gives the side of a series by its pod ("namespace/pod") where the populations are whole pods; nil
 	// where the series' own name says it.
 	Instances map[string]Side
+	// Callers are pods ("namespace/pod") that are known to count much of it, busiest first. A source that asks the pods
+	// themselves may ask these alone; empty: it finds out.
+	Callers []string
 	// FromZero tells that every series of the answer was born with the rollout (a statPrefix with its revision), so that
 	// one that was never seen began at 0, whatever is known of its pod.
 	FromZero bool

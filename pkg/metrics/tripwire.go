@@ -42,8 +42,20 @@ type TripwireConfig struct {
 
 // DefaultTripwireConfig gives the defaults of JUDGE.md section 3 for a service with an error rate of base.
 func DefaultTripwireConfig(base float64) TripwireConfig {
-	return TripwireConfig{Alpha: 0.001, P0: min(0.5, max(0.02, 2*base)), G: 100, RequestGroups: 2, InstanceGroups: 4, MinPerGroup: 3,
-		MinGood: 16, GiveUp: 10, SickStable: 0.05, MaxShare: 0.5, MinPods: 4, Steps: 6, PlannedSeconds: 3600}
+	return TripwireConfig{Alpha: 0.001, G: 100, RequestGroups: 2, InstanceGroups: 4, MinPerGroup: 3,
+		MinGood: 16, GiveUp: 10, SickStable: 0.05, MaxShare: 0.5, MinPods: 4, Steps: 6, PlannedSeconds: 3600}.WithBase(base)
+}
+
+// WithBase tolerates twice the error rate of the old side, and 2 % at the least.
+func (c TripwireConfig) WithBase(base float64) TripwireConfig {
+	c.P0 = min(0.5, max(0.02, 2*base))
+	return c
+}
+
+// Watches tells whether the tripwire can say anything at a step that exposes a share of the requests or of the
+// instances: identical halves are no harm, and where more is new than old too little is left to compare with.
+func (c TripwireConfig) Watches(kind StepKind, share float64) bool {
+	return (kind == StepWatch || kind == StepProof) && share > 0 && share <= c.MaxShare
 }
 
 // TripState is a tripwire's state, some hundred bytes of JSON.
@@ -71,6 +83,9 @@ type Trip struct {
 	// Score trips at 1/α. Silent says why nothing can be said.
 	Score  float64 `json:"score"`
 	Silent string  `json:"silent,omitempty"`
+	// New and Old are the failed requests among all of the observation that was added last.
+	New BadOf `json:"new"`
+	Old BadOf `json:"old"`
 	// Reason is one line a person understands.
 	Reason string `json:"reason,omitempty"`
 }
@@ -213,9 +228,10 @@ func (w Tripwire) observation(s TripState, step JudgeStep) (y float64, sum [4]fl
 }
 
 func (w Tripwire) said(s TripState, step JudgeStep, sum [4]float64, silent string) Trip {
-	t := Trip{Score: round3(s.A + s.Rem), Silent: silent, Pause: step.ByInstance}
+	t := Trip{Score: round3(s.A + s.Rem), Silent: silent, Pause: step.ByInstance,
+		New: BadOf{Bad: sum[1], Of: sum[0]}, Old: BadOf{Bad: sum[3], Of: sum[2]}}
 	if t.Tripped = s.A+s.Rem >= 1/w.Config.Alpha; t.Tripped {
-		t.Reason = "gross breakage: " + compare("errors", half{N: sum[0], X: sum[1]}, half{N: sum[2], X: sum[3]}, "") + " in the last reading"
+		t.Reason = "gross breakage: " + compare("errors", half{N: sum[0], X: sum[1]}, half{N: sum[2], X: sum[3]}, "") + " in the last observation"
 	}
 	return t
 }

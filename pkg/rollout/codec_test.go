@@ -25,6 +25,7 @@ func sampleState() rollout.State {
 		Touched: []rollout.Touched{{Ref: vsRef(), Spec: "abc", Ours: true}, {Ref: drRef(), Absent: true, Back: true}},
 		Forms:   map[string]string{"a": "b"}, Instances: []string{"shop/front-1"}, Callers: []string{"shop/front"},
 		Judge: metrics.State{Version: "first", Step: 2, Ticks: 4, Detail: []byte(`{"x":1}`)}, Tick: now, Seen: now,
+		Trip: metrics.TripState{A: 561.2, Rem: 0.4, Begun: 2, Step: 2, Pods: []uint16{7, 41}, Groups: 2, Open: [][4]float64{{3, 1, 40, 0}, {2, 0, 31, 1}}, Age: 2}, TripBase: 0.004,
 		Results: []rollout.StepResult{{Name: "step 0", Judgement: metrics.Judgement{Verdict: metrics.Pass, Reason: "alike"}, Confirmed: 6, Barrier: 0.4}},
 		Started: now, Updated: now, Deadline: now.Add(time.Hour), Request: "pause", Fence: 7,
 	}

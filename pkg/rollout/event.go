@@ -76,6 +76,13 @@ type Judged struct {
 	Judgement metrics.Judgement `json:"judgement"`
 }
 
+// Tripped says that the tripwire has found gross breakage; what follows of it is an event of its own.
+type Tripped struct {
+	Head
+	Step string       `json:"step"`
+	Trip metrics.Trip `json:"trip"`
+}
+
 // StepPassed ends a step.
 type StepPassed struct {
 	Head
@@ -147,6 +154,7 @@ func (Wrote) event()       {}
 func (Labelled) event()    {}
 func (Proved) event()      {}
 func (Judged) event()      {}
+func (Tripped) event()     {}
 func (StepPassed) event()  {}
 func (PausedEvent) event() {}
 func (Resumed) event()     {}

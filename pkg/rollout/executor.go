@@ -35,8 +35,12 @@ type Executor struct {
 	// Asker answers the user's own checks; nil where there are none.
 	Asker metrics.Asker
 	Judge metrics.Judge
-	Mesh  Mesh
-	Sink  Sink
+	// Proxies are read every second for the tripwire; nil: breakage is left to the judge. Tripwire are its numbers; the
+	// error rate of the old policy comes from step 0.
+	Proxies  metrics.Provider
+	Tripwire metrics.TripwireConfig
+	Mesh     Mesh
+	Sink     Sink
 	// Snapshot is what the plan was made from.
 	Snapshot *policy.Snapshot
 	// Attended tells that a person can answer a pause; OnSignal is rollback or pause.
@@ -81,6 +85,11 @@ type run struct {
 	announced int
 	// counted are the requests that were sent before the step began.
 	counted int
+	// watching is the tripwire at work; busy are the pods that sent most in the last judged interval, the busiest first;
+	// blindTold says that it was told that the proxies cannot be read.
+	watching  *watch
+	busy      []string
+	blindTold bool
 	// failing is since when acts have been failing in a row, tries how often they did.
 	failing time.Time
 	tries   int
@@ -97,6 +106,7 @@ func (x Executor) Run(ctx context.Context, p *Plan, s State) (Result, error) {
 		r.state.Phase = RollingBack // somebody asks for another try
 	}
 	r.begin()
+	defer r.unwatch()
 	for {
 		act, err := r.step(ctx)
 		if _, ended := act.(ActEnd); ended && err == nil {
@@ -148,6 +158,9 @@ func (r *run) step(ctx context.Context) (Action, error) {
 		return nil, err
 	}
 	act := Next(r.plan, r.state, r.facts, time.Now())
+	if _, watched := act.(ActMeasure); !watched {
+		r.unwatch()
+	}
 	return act, r.do(ctx, act)
 }
 
@@ -157,6 +170,7 @@ func (r *run) observe(ctx context.Context) error {
 	r.facts.Request = r.state.Request
 	r.facts.Attended, r.facts.OnSignal = r.Attended, r.OnSignal
 	r.facts.Interrupted = r.facts.Interrupted || r.interrupted()
+	r.lookAtTrip()
 	return r.lookAtPods(ctx)
 }
 
@@ -295,5 +309,5 @@ func (r *run) stepName() string {
 	return "end"
 }
 
-// errRequested ends an act early because a person or a signal asks for something.
-var errRequested = errors.New("a person or a signal asks for something")
+// errRequested ends an act early because something has to be decided at once.
+var errRequested = errors.New("a person, a signal or the tripwire asks for something")

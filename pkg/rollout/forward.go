@@ -161,6 +161,7 @@ func (r *run) advance(ctx context.Context, why string) error {
 	if j.Verdict != metrics.Pass {
 		j.Reason = why
 	}
+	r.noteBase(j)
 	sent := total(r.requests())
 	r.emit(StepPassed{Head: r.head(), Step: r.stepName(), Judgement: j, Requests: sent - r.counted})
 	r.counted = sent
@@ -186,6 +187,9 @@ func (r *run) pause(ctx context.Context, a ActPause) error {
 	if r.state.Phase != Paused {
 		r.state.Phase, r.state.Cause, r.state.Reason = Paused, a.Cause, a.Reason
 		r.state.PauseUntil, r.state.Request = a.Until, ""
+		if r.facts.Trip.Tripped {
+			r.state.Trip = metrics.TripState{} // a person looks: whoever goes on does so with a new score
+		}
 		r.emit(PausedEvent{Head: r.head(), Reason: a.Reason, Exposed: r.exposed(), Next: nextStep(r.state)})
 		return r.save(ctx)
 	}

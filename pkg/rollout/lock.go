@@ -22,6 +22,7 @@ func (r *run) save(ctx context.Context) error {
 	sent := time.Now()
 	r.state.Updated = sent
 	r.state.Exposed = r.inForce()
+	r.keepTrip()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stored, err := r.Store.Save(ctx, r.state.fitted())
@@ -85,8 +86,8 @@ func (e *stopped) Error() string { return e.cause.Error() }
 // Unwrap is the lost lock, errRequested, or the error of a lock that could not be renewed.
 func (e *stopped) Unwrap() error { return e.cause }
 
-// keep runs an act that writes nothing, and renews the lock meanwhile. A signal or a person's request ends it early
-// with errRequested, a lost lock with the *LockedError, each in a *stopped. The act runs beside the loop and must not
+// keep runs an act that writes nothing, and renews the lock meanwhile. A signal, a person's request or the tripwire ends
+// it early with errRequested, a lost lock with the *LockedError, each in a *stopped. The act runs beside the loop and must not
 // touch the run.
 func (r *run) keep(ctx context.Context, act func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -95,7 +96,7 @@ func (r *run) keep(ctx context.Context, act func(context.Context) error) error {
 	go func() { done <- act(ctx) }()
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
-	interrupt := r.Interrupt
+	interrupt, tripping := r.Interrupt, r.tripping()
 	if r.facts.Interrupted || r.state.Phase == RollingBack {
 		interrupt = nil
 	}
@@ -108,6 +109,9 @@ func (r *run) keep(ctx context.Context, act func(context.Context) error) error {
 			return err
 		case <-interrupt:
 			interrupt = nil
+			cancel(errRequested)
+		case <-tripping:
+			tripping = nil
 			cancel(errRequested)
 		case <-tick.C:
 			if err := r.renewWhile(ctx); err != nil {

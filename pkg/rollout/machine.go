@@ -11,6 +11,8 @@ import (
 type Facts struct {
 	// Judgement is the judge's opinion after the newest tick; empty Verdict: no tick since the step began.
 	Judgement metrics.Judgement
+	// Trip is what the tripwire says of the step.
+	Trip metrics.Trip
 	// Edited is the touched object that somebody changed meanwhile, in words; empty: none.
 	Edited string
 	// Interrupted tells that a signal asked this run to end; what follows is OnSignal.
@@ -129,6 +131,8 @@ func nextPaused(s State, f Facts, now time.Time) Action {
 func nextForward(p *Plan, s State, f Facts, now time.Time) Action {
 	step := p.Steps[s.Step]
 	switch {
+	case f.Trip.Tripped && s.Holding:
+		return onTrip(p, f.Trip)
 	case f.Interrupted:
 		return ActPause{Cause: CausePerson, Reason: "interrupted by a signal"}
 	case f.Request == RequestPause:

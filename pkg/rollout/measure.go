@@ -66,6 +66,7 @@ func (r *run) liveSource() bool {
 // verdict that cannot be acted upon at once is not kept.
 func (r *run) measure(ctx context.Context, at time.Time) error {
 	r.facts.Judgement = metrics.Judgement{}
+	r.watchProxies(ctx)
 	if err := r.keep(ctx, func(ctx context.Context) error { return sleep(ctx, time.Until(at)) }); err != nil {
 		return err
 	}
@@ -98,6 +99,7 @@ func (r *run) judge(ctx context.Context) error {
 	default:
 		r.counters, tick = r.counters.Step(series, from, now)
 		r.noteCallers(series)
+		r.noteBusy(tick)
 	}
 	if tick.Readings, err = r.ask(ctx, now); err != nil {
 		return err

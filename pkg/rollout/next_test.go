@@ -49,6 +49,7 @@ func anyFacts() *rapid.Generator[rollout.Facts] {
 			Judgement: metrics.Judgement{Verdict: rapid.SampledFrom([]metrics.Verdict{"", metrics.Wait, metrics.Pass, metrics.Fail,
 				metrics.Inconclusive, metrics.NoData, metrics.Error, "Strange"}).Draw(t, "verdict"), Reason: "why"},
 			Edited: rapid.SampledFrom([]string{"", "edited"}).Draw(t, "edited"), Interrupted: rapid.Bool().Draw(t, "interrupted"),
+			Trip:     metrics.Trip{Tripped: rapid.Bool().Draw(t, "tripped"), Pause: rapid.Bool().Draw(t, "pause")},
 			OnSignal: rapid.SampledFrom([]string{"", "rollback", "pause"}).Draw(t, "onSignal"),
 			Request:  rapid.SampledFrom([]string{"", "abort", "pause", "resume", "promote", "dance"}).Draw(t, "request"),
 			Attended: rapid.Bool().Draw(t, "attended"), Candidates: pods.Draw(t, "candidates"), Cohort: pods.Draw(t, "cohort"), Labelled: pods.Draw(t, "labelled"),
@@ -198,6 +199,31 @@ func TestAFailOfThePastPauses(t *testing.T) {
 		got := rollout.Next(p, s, f, time.Now())
 		if _, paused := got.(rollout.ActPause); paused != pause {
 			t.Errorf("pause %t: %#v", pause, got)
+		}
+	}
+}
+
+// A trip comes before everything but what ends the rollout anyway; it counts only while the step is judged.
+func TestATripDecidesAtOnce(t *testing.T) {
+	plan := &rollout.Plan{Steps: []rollout.PlannedStep{{Step: strategy.Step{Kind: metrics.StepWatch}}}}
+	trip := rollout.Facts{Trip: metrics.Trip{Tripped: true, Reason: "all fail"}, Judgement: metrics.Judgement{Verdict: metrics.Pass}, OnSignal: rollout.OnSignalPause}
+	for name, c := range map[string]struct {
+		change func(*rollout.Plan, *rollout.State, *rollout.Facts)
+		want   rollout.Action
+	}{
+		"by request":           {nil, rollout.ActTakeBack{Cause: rollout.CauseBreach, Reason: "tripwire: all fail"}},
+		"by instance":          {func(_ *rollout.Plan, _ *rollout.State, f *rollout.Facts) { f.Trip.Pause = true }, rollout.ActPause{Cause: rollout.CauseBreach, Reason: "harm found: tripwire: all fail"}},
+		"a pause is asked for": {func(p *rollout.Plan, _ *rollout.State, _ *rollout.Facts) { p.Settings.OnFailure = "pause" }, rollout.ActPause{Cause: rollout.CauseBreach, Reason: "harm found: tripwire: all fail"}},
+		"aborted":              {func(_ *rollout.Plan, _ *rollout.State, f *rollout.Facts) { f.Request = rollout.RequestAbort }, rollout.ActTakeBack{Cause: rollout.CausePerson, Reason: "aborted by a person"}},
+		"a signal that pauses": {func(_ *rollout.Plan, _ *rollout.State, f *rollout.Facts) { f.Interrupted = true }, rollout.ActTakeBack{Cause: rollout.CauseBreach, Reason: "tripwire: all fail"}},
+		"not judged yet":       {func(_ *rollout.Plan, s *rollout.State, _ *rollout.Facts) { s.Holding = false }, rollout.ActHold{}},
+	} {
+		p, s, f := *plan, rollout.State{Phase: rollout.Progressing, Holding: true}, trip
+		if c.change != nil {
+			c.change(&p, &s, &f)
+		}
+		if got := rollout.Next(&p, s, f, time.Time{}); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }

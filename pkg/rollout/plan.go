@@ -32,6 +32,8 @@ type Settings struct {
 	NoAnalysis bool `json:"noAnalysis,omitempty"`
 	// Checks are the user's own.
 	Checks []metrics.Check `json:"checks,omitempty"`
+	// Tripwire is empty (take back by request, pause by instance), TripwirePause or TripwireOff.
+	Tripwire string `json:"tripwire,omitempty"`
 }
 
 // tick is never zero, so that a run without the setting does not spin.

@@ -85,12 +85,15 @@ func TestSimulation(t *testing.T) {
 		first, count = seed, 1
 	}
 	all := scenes()
-	ends := map[string]int{}
+	ends, trips := map[string]int{}, 0
 	for seed := first; seed < first+count; seed++ {
 		bubble(t, func(t *testing.T) {
 			s := newSimulation(t, uint64(seed), all[seed%len(all)])
 			s.run()
 			ends[string(s.end)]++
+			for _, r := range s.runners {
+				trips += len(fakemesh.Of[rollout.Tripped](r.sink))
+			}
 			if t.Failed() {
 				t.Logf("seed %d (%s): replay with MESHPOL_SIM_SEED=%d go test -run TestSimulation ./pkg/rollout", seed, s.scene.name, seed)
 				s.trace()
@@ -98,7 +101,7 @@ func TestSimulation(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d seeds ended as %v", count, ends)
+	t.Logf("%d seeds ended as %v, the tripwire tripped %d times", count, ends, trips)
 	if count >= 100 && (ends["Succeeded"] < count/20 || ends["RolledBack"] < count/20) {
 		t.Errorf("the simulation is lopsided: %v", ends)
 	}
@@ -109,6 +112,7 @@ type simulation struct {
 	*bench
 	seed  uint64
 	scene scene
+	harm  float64
 	rng   *rand.Rand
 	end   rollout.Phase
 
@@ -124,7 +128,8 @@ type simulation struct {
 func newSimulation(t *testing.T, seed uint64, sc scene) *simulation {
 	t.Helper()
 	s := &simulation{bench: prepare(t, sc.spec), seed: seed, scene: sc, rng: rand.New(rand.NewPCG(seed, 1)), counts: map[string]uint64{}}
-	harm := []float64{0.001, 0.001, 0.001, 0.5}[s.rng.IntN(4)]
+	harm := []float64{0.001, 0.001, 0.001, 0.5, 1}[s.rng.IntN(5)]
+	s.harm = harm
 	s.world.Traffic = fakemesh.Traffic{RPS: 20, Fails: func(r fakemesh.Route) float64 {
 		if newPolicy(r) || (sc.spec.policy == cartBreaker && newPool(r)) {
 			return harm
@@ -134,6 +139,8 @@ func newSimulation(t *testing.T, seed uint64, sc scene) *simulation {
 	s.tweak = func(x *rollout.Executor) {
 		x.OnSignal = []string{"rollback", rollout.OnSignalPause}[seed/3%2]
 		x.Attended = seed/7%2 == 0
+		// Its readings are due with other calls; that they take some time keeps the order of all calls the seed's own.
+		x.Proxies, x.Tripwire = fakemesh.Direct{Node: x.Meter.(*fakemesh.Node), Takes: 37 * time.Millisecond}, metrics.DefaultTripwireConfig(0)
 	}
 	return s
 }
@@ -340,6 +347,9 @@ func (s *simulation) check() {
 	s.scene.ended(s.bench, s.end)
 	for _, r := range s.runners {
 		s.onlyAfterPasses(r)
+		if trips := fakemesh.Of[rollout.Tripped](r.sink); len(trips) > 0 && s.harm < 0.1 {
+			s.t.Errorf("%s tripped though nothing is broken: %+v", r.node.Name, trips[0])
+		}
 	}
 }
 

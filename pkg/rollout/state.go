@@ -127,6 +127,10 @@ type State struct {
 	// Polled is when the source was last asked, whether it answered or not.
 	Polled time.Time `json:"polled,omitzero"`
 
+	// Trip is the tripwire's score, TripBase the error rate of the old policy in step 0.
+	Trip     metrics.TripState `json:"trip,omitzero"`
+	TripBase float64           `json:"tripBase,omitempty"`
+
 	Results  []StepResult `json:"results,omitempty"`
 	Started  time.Time    `json:"started"`
 	Updated  time.Time    `json:"updated"`

@@ -2,26 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/meshpol/meshpol/lab/internal/trial"
 )
 
 // requests rolls the same policies out with few and with many client pods and counts requests to the API server.
 func (b *bench) requests(ctx context.Context, _ *trial.Load) error {
-	defer func() { _ = b.scale(context.WithoutCancel(ctx), 2) }()
+	defer func() { _ = b.lab.Scale(context.WithoutCancel(ctx), "web", 2) }()
 	lean := map[string][]float64{}
 	for _, pods := range []int{2, 6} {
-		if err := b.scale(ctx, pods); err != nil {
+		if err := b.lab.Scale(ctx, "web", pods); err != nil {
 			return err
 		}
 		load, err := b.lab.StartLoad(ctx, 100, 10*time.Minute)
@@ -38,7 +33,7 @@ func (b *bench) requests(ctx context.Context, _ *trial.Load) error {
 		more := lean[way][1] - lean[way][0]
 		met := more <= 0
 		b.report.Rows = append(b.report.Rows, Row{Group: requestGroup, Name: "more with 6 pods than with 2, " + way, Unit: "requests", Figures: once(2, more), Target: "0", Met: &met,
-			Note: "but for one label patch per pod of the cohort and one port-forward per proxy that is read (at most 48 stay open)"})
+			Note: "but for one label patch per pod of the cohort, one port-forward per proxy that is read (at most 48 stay open), and the tripwire's readings"})
 	}
 	return nil
 }
@@ -90,7 +85,7 @@ func (b *bench) requestRow(name string, r *trial.Run) (lean float64) {
 		for _, k := range slices.Sorted(maps.Keys(all)) {
 			n, _ := all[k].(float64)
 			sum += n
-			if k != "patch pods" && k != "get pods/portforward" {
+			if k != "patch pods" && k != "get pods/portforward" && k != "get pods/proxy" {
 				lean += n
 			}
 			texts = append(texts, fmt.Sprintf("%.0f %s", n, k))
@@ -99,34 +94,4 @@ func (b *bench) requestRow(name string, r *trial.Run) (lean float64) {
 		b.report.remark("requests of a rollout %s: %s", name, strings.Join(texts, ", "))
 	}
 	return lean
-}
-
-// scale sets the number of web pods and waits until all are ready and the old ones gone.
-func (b *bench) scale(ctx context.Context, pods int) error {
-	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"replicas": pods}})
-	if err != nil {
-		return fmt.Errorf("scaling web: %w", err)
-	}
-	if _, err := b.lab.Client.Resource(deployments).Namespace(trial.Namespace).Patch(ctx, "web", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("scaling web: %w", err)
-	}
-	err = trial.Eventually(ctx, 2*time.Minute, func() (bool, error) {
-		status, err := b.lab.Control.Status(ctx)
-		if err != nil {
-			return false, err
-		}
-		all, ready := 0, 0
-		for _, p := range status.Pods {
-			if strings.HasPrefix(p.Name, "web-") {
-				all++
-				ready += one(p.Ready)
-			}
-		}
-		return all == pods && ready == pods, nil
-	})
-	if err != nil {
-		return fmt.Errorf("scaling web to %d pods: %w", pods, err)
-	}
-	return nil
 }

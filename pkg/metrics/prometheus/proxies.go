@@ -26,15 +26,24 @@ var (
 	_ metrics.Live     = (*Proxies)(nil)
 )
 
-// The bounds of reading proxies directly. A comparison conditions on the counts, so that a sample of the pods is as
-// valid as all of them (ANALYSIS.md section 9).
 const (
-	maxProxies     = 50
-	maxStable      = 20
 	proxyReaders   = 8
-	proxyPatience  = 5 * time.Second
 	maxProxyAnswer = 8 << 20
 )
+
+// Sample is how many proxies are read at a time, and how long one of them may take to answer. A comparison conditions on
+// the counts, so that some of the pods are as good as all of them (ANALYSIS.md section 9).
+type Sample struct {
+	// All is by request, New and Old are the sides' by instance.
+	All, New, Old int
+	Patience      time.Duration
+}
+
+// JudgeSample is what a judge's ticks are made of.
+func JudgeSample() Sample { return Sample{All: 50, New: 30, Old: 20, Patience: 5 * time.Second} }
+
+// TripwireSample is for a reading every second (JUDGE.md section 3): few pods, and none that keeps the others waiting.
+func TripwireSample() Sample { return Sample{All: 10, New: 20, Old: 10, Patience: 900 * time.Millisecond} }
 
 // Fetch asks one proxy ("namespace/pod") for its statistics in Prometheus' text format, those whose Envoy name a regular
 // expression matches.
@@ -44,8 +53,9 @@ type Fetch func(ctx context.Context, pod, filter string) (io.ReadCloser, error)
 // memory is its own process, so that nothing is known from before it was opened. It is safe for use by several
 // goroutines.
 type Proxies struct {
-	fetch Fetch
-	pods  func(ctx context.Context) ([]string, error)
+	fetch  Fetch
+	pods   func(ctx context.Context) ([]string, error)
+	sample Sample
 
 	mu sync.Mutex
 	// kept are the samples by pod and series; callers are the pods that have counted anything of a query.
@@ -54,9 +64,9 @@ type Proxies struct {
 	rounds  uint64
 }
 
-// NewProxies asks the proxies of pods, which lists those there are ("namespace/pod"), by fetch.
-func NewProxies(pods func(ctx context.Context) ([]string, error), fetch Fetch) *Proxies {
-	return &Proxies{fetch: fetch, pods: pods, kept: map[string]map[string]*metrics.Series{}, callers: map[string]bool{}}
+// NewProxies asks a sample of the proxies of pods, which lists those there are ("namespace/pod"), by fetch.
+func NewProxies(pods func(ctx context.Context) ([]string, error), fetch Fetch, sample Sample) *Proxies {
+	return &Proxies{fetch: fetch, pods: pods, sample: sample, kept: map[string]map[string]*metrics.Series{}, callers: map[string]bool{}}
 }
 
 // Live implements metrics.Live.
@@ -97,8 +107,8 @@ func filterOf(q metrics.Query) string {
 	return strings.Join(slices.Compact(parts), "|")
 }
 
-// choose samples the pods to read: by instance all of the new side and some of the old one; else those that were seen
-// to count before anything, filled up with others, another part of them each time.
+// choose samples the pods to read: by instance the new side's and some of the old one's; else the callers that the query
+// names; else those that were seen to count before anything, filled up with others, another part of them each time.
 func (p *Proxies) choose(q metrics.Query, there []string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +122,10 @@ func (p *Proxies) choose(q metrics.Query, there []string) []string {
 			}
 			sides[i] = append(sides[i], pod)
 		}
-		return append(first(sides[0], maxProxies-maxStable, 0), first(sides[1], maxStable, 0)...)
+		return append(first(sides[0], p.sample.New, 0), first(sides[1], p.sample.Old, 0)...)
+	}
+	if named := slices.DeleteFunc(slices.Clone(q.Callers), func(pod string) bool { return !slices.Contains(there, pod) }); len(named) > 0 {
+		return named[:min(len(named), p.sample.All)]
 	}
 	var known, others []string
 	for _, pod := range there {
@@ -122,8 +135,8 @@ func (p *Proxies) choose(q metrics.Query, there []string) []string {
 			others = append(others, pod)
 		}
 	}
-	chosen := first(known, maxProxies, 0)
-	return append(chosen, first(others, maxProxies-len(chosen), p.rounds)...)
+	chosen := first(known, p.sample.All, 0)
+	return append(chosen, first(others, p.sample.All-len(chosen), p.rounds)...)
 }
 
 // first are at most n pods in an order of their own for every round, so that none is always left out.
@@ -170,7 +183,7 @@ func (p *Proxies) readAll(ctx context.Context, pods []string, filter string, at 
 }
 
 func (p *Proxies) readOne(ctx context.Context, pod, filter string, at time.Time) (model.Vector, error) {
-	ctx, cancel := context.WithTimeout(ctx, proxyPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.sample.Patience)
 	defer cancel()
 	body, err := p.fetch(ctx, pod, filter)
 	if err != nil {

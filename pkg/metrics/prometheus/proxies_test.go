@@ -65,7 +65,7 @@ func routeQuery() metrics.Query {
 
 func TestProxiesAreCounted(t *testing.T) {
 	f, pods := fleet(2, 1)
-	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch)
+	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch, JudgeSample())
 	now := time.Date(2026, 11, 24, 3, 0, 0, 123456789, time.UTC)
 	counters := metrics.NewCounters(routeQuery())
 	for i := range 3 {
@@ -95,14 +95,14 @@ func TestProxiesAreCounted(t *testing.T) {
 // Of many proxies those that count are read every time, and of the others each has its turn.
 func TestProxiesAreSampled(t *testing.T) {
 	f, pods := fleet(3, 200)
-	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch)
+	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch, JudgeSample())
 	seen := map[string]int{}
 	for i := range 40 {
 		f.asked = nil
 		if _, err := p.Read(t.Context(), routeQuery(), time.Now(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if len(f.asked) > maxProxies {
+		if len(f.asked) > JudgeSample().All {
 			t.Fatalf("round %d: %d proxies were asked", i, len(f.asked))
 		}
 		for _, pod := range f.asked {
@@ -122,14 +122,14 @@ func TestProxiesAreSampled(t *testing.T) {
 	f.asked = nil
 	q := routeQuery()
 	q.Instances = sides
-	if _, err := p.Read(t.Context(), q, time.Now(), time.Minute); err != nil || len(f.asked) != maxProxies {
+	if _, err := p.Read(t.Context(), q, time.Now(), time.Minute); err != nil || len(f.asked) != JudgeSample().All {
 		t.Errorf("by instance %d were asked, %v", len(f.asked), err)
 	}
 }
 
 func TestProxiesThatDoNotAnswer(t *testing.T) {
 	f, pods := fleet(4, 0)
-	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch)
+	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch, JudgeSample())
 	refused := errors.New("connection refused")
 	f.broken[pods[0]] = refused
 	if series, err := p.Read(t.Context(), routeQuery(), time.Now(), time.Minute); err != nil || len(series) == 0 {
@@ -158,9 +158,35 @@ func TestProxiesThatAnswerNonsense(t *testing.T) {
 	} {
 		f, pods := fleet(1, 0)
 		f.text = text
-		p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch)
+		p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch, JudgeSample())
 		if _, err := p.Read(t.Context(), routeQuery(), time.Now(), time.Minute); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// A tripwire's reader asks few, those that its query names, and waits for none that does not answer.
+func TestNamedCallersAreAskedAlone(t *testing.T) {
+	f, pods := fleet(30, 20)
+	p := NewProxies(func(context.Context) ([]string, error) { return pods, nil }, f.fetch, TripwireSample())
+	q := routeQuery()
+	q.Callers = []string{"shop/caller-007", "shop/gone", "shop/caller-003"}
+	if _, err := p.Read(t.Context(), q, time.Now(), time.Minute); err != nil || len(f.asked) != 2 {
+		t.Errorf("asked %v, %v", f.asked, err)
+	}
+	f.asked, q.Callers = nil, pods
+	if _, err := p.Read(t.Context(), q, time.Now(), time.Minute); err != nil || len(f.asked) != 10 {
+		t.Errorf("asked %v, %v", f.asked, err)
+	}
+	f.asked, q.Callers = nil, []string{"shop/gone"}
+	if _, err := p.Read(t.Context(), q, time.Now(), time.Minute); err != nil || len(f.asked) != 10 {
+		t.Errorf("of callers that are all gone, asked %v, %v", f.asked, err)
+	}
+	f.asked, q.Instances = nil, map[string]metrics.Side{}
+	for i, pod := range pods {
+		q.Instances[pod] = []metrics.Side{metrics.New, metrics.Old}[i%2]
+	}
+	if _, err := p.Read(t.Context(), q, time.Now(), time.Minute); err != nil || len(f.asked) != 30 {
+		t.Errorf("by instance %d were asked, %v", len(f.asked), err)
 	}
 }

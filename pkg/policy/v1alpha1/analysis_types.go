@@ -24,6 +24,8 @@ type Analysis struct {
 	MinRequests *int32 `json:"minRequests,omitempty" jsonschema:"minimum=1,maximum=1000000,default=20"`
 	// Step0 is the comparison of identical halves before anything is exposed.
 	Step0 *Step0 `json:"step0,omitempty"`
+	// Tripwire finds gross breakage within seconds, on readings of the proxies every second.
+	Tripwire *Tripwire `json:"tripwire,omitempty"`
 	// Tick is the length of the intervals that are judged; default 15s, never shorter than the scrape interval.
 	Tick *Duration `json:"tick,omitempty" jsonschema:"minimum=1s,maximum=5m,default=15s"`
 	// OnInconclusive is what happens where the traffic decides nothing: wait (default), rollback, pause or promote.
@@ -74,6 +76,13 @@ type LatencySLO struct {
 type Allow struct {
 	// Refused is the share of requests in percent that the policy may refuse (429, its own 403, UT, UO, FI); default 0.
 	Refused *Percent `json:"refused,omitempty" jsonschema:"minimum=0,maximum=100,example=0.5"`
+}
+
+// Tripwire finds gross breakage within seconds, where the proxies may be read directly (the right to get pods/proxy).
+// It watches steps of at most 50 % and has a tenth of falseRollback.
+type Tripwire struct {
+	// Action is what it does by request: rollback (default), pause, or none to turn it off. By instance it only pauses.
+	Action string `json:"action,omitempty" jsonschema:"enum=rollback,enum=pause,enum=none,default=rollback"`
 }
 
 // Step0 is the comparison of identical halves before anything is exposed.

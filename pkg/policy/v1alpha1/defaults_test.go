@@ -24,7 +24,7 @@ func asJSON(t *testing.T, v any) string {
 }
 
 func TestRolloutDefaults(t *testing.T) {
-	const analysis = `"analysis":{"falseRollback":0.01,"passMargin":2,"passMarginMax":10,"latencyMargin":1.2,"latencyMarginMax":1.5,"minRequests":20,"step0":{"min":"2m","max":"5m","minRequests":200},"tick":"15s","onInconclusive":"wait","onNoData":"wait"}`
+	const analysis = `"analysis":{"falseRollback":0.01,"passMargin":2,"passMarginMax":10,"latencyMargin":1.2,"latencyMarginMax":1.5,"minRequests":20,"step0":{"min":"2m","max":"5m","minRequests":200},"tripwire":{"action":"rollback"},"tick":"15s","onInconclusive":"wait","onNoData":"wait"}`
 	cases := map[string]struct {
 		in   v1alpha1.RolloutSpec
 		want string

@@ -32,6 +32,7 @@ const (
 	DefaultTick             = 15 * time.Second
 	DefaultOnInconclusive   = "wait"
 	DefaultOnNoData         = "wait"
+	DefaultTripwireAction   = "rollback"
 	DefaultStep0Min         = 2 * time.Minute
 	DefaultStep0Max         = 5 * time.Minute
 	DefaultStep0MinRequests = int32(200)
@@ -82,6 +83,10 @@ func DefaultAnalysis(in Analysis) Analysis {
 	out.OnInconclusive = textOr(in.OnInconclusive, DefaultOnInconclusive)
 	out.OnNoData = textOr(in.OnNoData, DefaultOnNoData)
 	out.Step0 = defaultStep0(in.Step0)
+	out.Tripwire = &Tripwire{Action: DefaultTripwireAction}
+	if in.Tripwire != nil {
+		out.Tripwire.Action = textOr(in.Tripwire.Action, DefaultTripwireAction)
+	}
 	return out
 }
 
