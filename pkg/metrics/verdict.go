@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,10 @@ func (l look) judge() Judgement {
 	out.Ratio, out.AtLeast = l.ratio()
 	if text, _ := l.shareOff(); text != "" {
 		out.Findings = append(out.Findings, text)
+	}
+	out.Findings = append(out.Findings, l.tick.Problems...)
+	if v := out.Verdict; len(l.tick.Problems) > 0 && (v == Wait || v == NoData) && !strings.Contains(out.Reason, l.tick.Problems[0]) {
+		out.Reason += "; " + l.tick.Problems[0]
 	}
 	return out
 }
@@ -144,18 +149,26 @@ func (l look) noSource() (Verdict, string, bool) {
 	case l.s.Faults > 0:
 		return Wait, "waiting: " + l.s.Fault, true
 	case l.s.Newest == 0 && late:
-		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped", true
+		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped" + l.from(), true
 	case l.s.Newest == 0:
 		return Wait, "waiting: no series yet", true
 	case age > limit+l.c.Grace && late:
-		return NoData, "no data: the newest sample is " + seconds(age) + " old", true
+		return NoData, "no data: the newest sample is " + seconds(age) + " old" + l.from(), true
 	case age > limit:
-		return Wait, "waiting: the newest sample is " + seconds(age) + " old", true
+		return Wait, "waiting: the newest sample is " + seconds(age) + " old" + l.from(), true
 	case l.s.Unusable != "":
-		return NoData, "no data: " + l.s.Unusable, true
+		return NoData, "no data: " + l.s.Unusable + l.from(), true
 	default:
 		return Wait, "", false
 	}
+}
+
+// from names the source in what is wrong with it.
+func (l look) from() string {
+	if l.c.Source == "" {
+		return ""
+	}
+	return " (" + l.c.Source + ")"
 }
 
 // counts says whether a side has too few requests; at the step's Max that is NoData.
