@@ -102,7 +102,9 @@ func (r *runner) run(ctx context.Context, x rollout.Executor, plan *rollout.Plan
 }
 
 func (r *runner) executor(doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
-	judge, err := metrics.NewJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape))
+	config := judgeConfig(doc.Spec.Analysis, plan, r.scrape)
+	config.Source = sourceName(r.meter)
+	judge, err := metrics.NewJudge(config)
 	if err != nil {
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
 	}

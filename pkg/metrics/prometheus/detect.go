@@ -34,13 +34,14 @@ func (d Detection) Age(now time.Time) time.Duration { return now.Add(d.Skew).Sub
 // Detect asks whether Prometheus is there, whether it scrapes any proxy (AnyEnvoy, or another selector), how often, and
 // how fresh its samples are. No proxy is no error: Pods is 0.
 func (p *Provider) Detect(ctx context.Context, now time.Time, selector string) (Detection, error) {
+	asked := time.Now()
 	clock, err := p.vector(ctx, "vector(time())", time.Time{})
 	if err != nil {
 		return Detection{}, err
 	}
 	var d Detection
 	if len(clock) == 1 {
-		d.Skew = time.UnixMilli(int64(clock[0].Value * 1000)).Sub(now).Round(time.Second)
+		d.Skew = skew(time.UnixMilli(int64(clock[0].Value*1000)), now, now.Add(time.Since(asked)))
 	}
 	pods, err := p.vector(ctx, fmt.Sprintf("count by (namespace, pod, kubernetes_namespace, kubernetes_pod_name, instance) (%s)", selector), time.Time{})
 	if err != nil || len(pods) == 0 {
@@ -48,6 +49,18 @@ func (p *Provider) Detect(ctx context.Context, now time.Time, selector string) (
 	}
 	d.Pods = countPods(pods)
 	return p.sampleSpacing(ctx, d, selector, pods)
+}
+
+// skew is how far a clock that was read between two moments is outside of them: an answer that took long is no wrong clock.
+func skew(clock, asked, answered time.Time) time.Duration {
+	switch {
+	case clock.Before(asked):
+		return clock.Sub(asked).Round(time.Second)
+	case clock.After(answered):
+		return clock.Sub(answered).Round(time.Second)
+	default:
+		return 0
+	}
 }
 
 func countPods(v model.Vector) int {
