@@ -42,3 +42,25 @@ func TestVerdictsNameTheSourceAndWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// Ids that the split cannot place are known from step 0 and no missing requests.
+func TestUnusableIDsAreNotMissing(t *testing.T) {
+	judge, err := NewJudge(DefaultJudgeConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := JudgeStep{Kind: StepStage, Share: 0.5, Min: 2 * time.Minute, Max: 5 * time.Minute, MinRequests: 200, Started: start()}
+	watch := JudgeStep{Index: 1, Kind: StepWatch, Share: 0.25, Min: time.Minute, Max: 10 * time.Minute, Started: start().Add(2 * time.Minute)}
+	for hanging, want := range map[float64]Verdict{0: Pass, 0.4: Wait} {
+		state, j := ask(judge, State{}, stage, 2*time.Minute, func(from time.Time) Tick { return seen(from, 15*time.Second, 4, 350, 0, 650, 0) })
+		if j.Verdict != Pass {
+			t.Fatal(j.Reason)
+		}
+		_, j = ask(judge, state, watch, time.Minute, func(from time.Time) Tick {
+			return seen(from, 15*time.Second, 4, 175*(1-hanging), 0, 825, 0)
+		})
+		if j.Verdict != want {
+			t.Errorf("%v hang: %s, %s", hanging, j.Verdict, j.Reason)
+		}
+	}
+}

@@ -207,7 +207,7 @@ func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 // suspicion keeps a step where it is while the score is high but no proof, or an objective's budget burns;
 // Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
-	var text string
+	text, missing := l.missing()
 	switch {
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
@@ -217,6 +217,7 @@ func (l look) suspicion() (Verdict, string, bool) {
 		text = "the new side spends its error budget: " + l.comparison()
 	case l.s.Slow != nil && l.s.Slow.holds():
 		text = "the new side spends its latency budget: " + l.slowObjective()
+	case missing:
 	default:
 		return Wait, "", false
 	}
@@ -266,7 +267,7 @@ func (l look) lastSteps() (Verdict, string) {
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
 	}
-	if l.glaring() {
+	if _, missing := l.missing(); missing || l.glaring() {
 		if verdict, reason, ok := l.suspicion(); ok {
 			return verdict, reason
 		}
