@@ -113,7 +113,9 @@ func (r *runner) run(ctx context.Context, x rollout.Executor, plan *rollout.Plan
 }
 
 func (r *runner) executor(ctx context.Context, doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
-	judge, err := metrics.NewJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape, r.session.past.histories[plan.Change.Target]))
+	config := judgeConfig(doc.Spec.Analysis, plan, r.scrape, r.session.past.histories[plan.Change.Target])
+	config.Source = sourceName(r.meter)
+	judge, err := metrics.NewJudge(config)
 	if err != nil {
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
 	}

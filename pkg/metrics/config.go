@@ -72,6 +72,8 @@ type JudgeConfig struct {
 	StaleAfter, Grace time.Duration
 	// QueryErrors is the number of failed readings in a row until the verdict is NoData.
 	QueryErrors int
+	// Source names where the numbers come from, for verdicts that say what is wrong with it.
+	Source string
 	// Steps and PlannedTicks are the size of the plan without step 0. They spread the weight of "harm begins now".
 	Steps, PlannedTicks int
 }

@@ -129,6 +129,9 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 	}
 	c, o := s.sums()
 	s.Shares = s.Shares.add(c.N, o.N, step.Share)
+	if step.Kind == StepStage && step.Share > 0 {
+		s.Usable = min(1, max(0, 1+s.Shares.mean()/step.Share))
+	}
 	s.Volume = s.Volume.add(to.Sub(time.UnixMilli(s.PendingFrom)).Seconds(), c.N, o.N)
 	k := len(s.Pending)
 	s.Errors, s.Floor, s.Ladder = s.Errors.strata(k).start(weight), s.Floor.start(weight), s.Ladder.start(weight)

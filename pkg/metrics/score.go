@@ -33,7 +33,9 @@ type score struct {
 	PendingFrom int64  `json:"from,omitempty"`
 	// Shares test the share, step-wise; Volume is how much flowed.
 	Shares shares `json:"shares"`
-	Volume volume `json:"vol,omitzero"`
+	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
+	Usable float64 `json:"usable,omitempty"`
+	Volume volume  `json:"vol,omitzero"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,6 +37,10 @@ func (l look) judge() Judgement {
 	}
 	if text, _ := l.amplification(); text != "" {
 		out.Findings = append(out.Findings, text)
+	}
+	out.Findings = append(out.Findings, l.tick.Problems...)
+	if v := out.Verdict; len(l.tick.Problems) > 0 && (v == Wait || v == NoData) && !strings.Contains(out.Reason, l.tick.Problems[0]) {
+		out.Reason += "; " + l.tick.Problems[0]
 	}
 	return out
 }
@@ -147,18 +152,26 @@ func (l look) noSource() (Verdict, string, bool) {
 	case l.s.Faults > 0:
 		return Wait, "waiting: " + l.s.Fault, true
 	case l.s.Newest == 0 && late:
-		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped", true
+		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped" + l.from(), true
 	case l.s.Newest == 0:
 		return Wait, "waiting: no series yet", true
 	case age > limit+l.c.Grace && late:
-		return NoData, "no data: the newest sample is " + seconds(age) + " old", true
+		return NoData, "no data: the newest sample is " + seconds(age) + " old" + l.from(), true
 	case age > limit:
-		return Wait, "waiting: the newest sample is " + seconds(age) + " old", true
+		return Wait, "waiting: the newest sample is " + seconds(age) + " old" + l.from(), true
 	case l.s.Unusable != "":
-		return NoData, "no data: " + l.s.Unusable, true
+		return NoData, "no data: " + l.s.Unusable + l.from(), true
 	default:
 		return Wait, "", false
 	}
+}
+
+// from names the source in what is wrong with it.
+func (l look) from() string {
+	if l.c.Source == "" {
+		return ""
+	}
+	return " (" + l.c.Source + ")"
 }
 
 // counts says whether a side has too few requests; at the step's Max that is NoData.
@@ -197,7 +210,7 @@ func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 // suspicion keeps a step where it is while the score is high but no proof, or an objective's budget burns;
 // Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
-	var text string
+	text, missing := l.missing()
 	attempts, amplified := l.amplification()
 	switch {
 	case l.sharedIncident():
@@ -210,6 +223,7 @@ func (l look) suspicion() (Verdict, string, bool) {
 		text = "the new side spends its error budget: " + l.comparison()
 	case l.s.Slow != nil && l.s.Slow.holds():
 		text = "the new side spends its latency budget: " + l.slowObjective()
+	case missing:
 	default:
 		return Wait, "", false
 	}
@@ -259,7 +273,7 @@ func (l look) lastSteps() (Verdict, string) {
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
 	}
-	if l.glaring() {
+	if _, missing := l.missing(); missing || l.glaring() {
 		if verdict, reason, ok := l.suspicion(); ok {
 			return verdict, reason
 		}
