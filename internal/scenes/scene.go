@@ -236,7 +236,7 @@ type End struct {
 func (s Scene) Run(j metrics.Judge, seed uint64, steps []metrics.JudgeStep) End {
 	const tick = 15 * time.Second
 	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p, now, state, end := s.Play(seed), begun, metrics.State{}, End{}
+	p, now, course, end := s.Play(seed), begun, metrics.Begin(j), End{}
 	for _, step := range steps {
 		step.Started, end.Step = now, step
 		for {
@@ -249,7 +249,7 @@ func (s Scene) Run(j metrics.Judge, seed uint64, steps []metrics.JudgeStep) End 
 			if known.ByInstance {
 				known.Share = 0 // nobody knows how much traffic the pods will get
 			}
-			state, end.Judgement = j.Step(state, known, drawn, now)
+			end.Judgement = course.Step(known, drawn, now)
 			if v := end.Judgement.Verdict; v != metrics.Wait && v != metrics.NoData {
 				break
 			}

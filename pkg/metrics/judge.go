@@ -28,14 +28,20 @@ func (j SequentialJudge) Step(state State, step JudgeStep, tick Tick, now time.T
 	if err != nil {
 		return state, Judgement{Verdict: Error, Reason: err.Error(), Elapsed: now.Sub(step.Started).Seconds()}
 	}
+	s, next := s.enter(state, step)
+	s, next, judgement := j.advance(s, next, step, tick, now)
+	next.Detail = s.encode()
+	return next, judgement
+}
+
+// enter is the state in which a tick of the step is taken in: with the step's own sums at 0 if the step is new.
+func (s score) enter(state State, step JudgeStep) (score, State) {
 	next := State{Version: judgeVersion, Step: step.Index, New: state.New, Old: state.Old, Ticks: state.Ticks}
 	if state.Version == "" || state.Step != step.Index {
 		next.New, next.Old, next.Ticks = Counts{}, Counts{}, 0
 		s = s.beginStep(step)
 	}
-	s, next, judgement := j.advance(s, next, step, tick, now)
-	next.Detail = s.encode()
-	return next, judgement
+	return s, next
 }
 
 // advance is Step without the saved form.

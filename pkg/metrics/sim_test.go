@@ -83,16 +83,13 @@ func ramp() []JudgeStep {
 	}
 }
 
-// run carries a rollout through its steps until a verdict that does not advance. It leaves out the saved form of the
-// state, which costs most of the time and changes nothing (TestStateSurvivesRestarts).
+// run carries a rollout through its steps until a verdict that does not advance.
 func (w *world) run(j SequentialJudge, steps []JudgeStep) (Judgement, JudgeStep, time.Duration) {
-	now, s := start(), newScore(j.past)
+	now, course := start(), Begin(j)
 	harm, fail, slow := w.ratio, w.fail, w.slow
 	var last Judgement
 	for _, step := range steps {
 		step.Started = now
-		s = s.beginStep(step)
-		var state State
 		w.share, w.ratio, w.fail, w.slow = step.Share, harm, fail, slow
 		if step.Kind == StepStage {
 			w.ratio, w.fail, w.slow = 1, 0, 0
@@ -100,7 +97,7 @@ func (w *world) run(j SequentialJudge, steps []JudgeStep) (Judgement, JudgeStep,
 		for last.Verdict = Wait; last.Verdict == Wait; {
 			tick := w.tick(now, 15*time.Second)
 			now = now.Add(15 * time.Second)
-			s, state, last = j.advance(s, state, step, tick, now)
+			last = course.Step(step, tick, now)
 		}
 		if last.Verdict != Pass {
 			return last, step, now.Sub(step.Started)

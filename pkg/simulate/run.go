@@ -40,7 +40,7 @@ type outcome struct {
 type run struct {
 	world  *world
 	plan   *rollout.Plan
-	judge  metrics.Judge
+	judge  metrics.Course
 	state  rollout.State
 	facts  rollout.Facts
 	now    time.Time
@@ -51,7 +51,7 @@ type run struct {
 // judged runs the plan from its beginning to its end: rollout.Next decides, and what it decides happens at once, but
 // for the time in which a decision takes effect.
 func judged(w *world, p *rollout.Plan, j metrics.Judge) outcome {
-	r := &run{world: w, plan: p, judge: j, now: w.start}
+	r := &run{world: w, plan: p, judge: metrics.Begin(j), now: w.start}
 	r.state = rollout.State{Phase: rollout.PhaseAt(p, 0), Started: w.start, Deadline: w.start.Add(p.Settings.Deadline), Steps: len(p.Steps)}
 	r.facts.Candidates = w.pods
 	for {
@@ -107,7 +107,7 @@ func (r *run) measure(at time.Time) {
 		return
 	}
 	step := rollout.JudgeStepOf(r.state, r.plan.Steps[r.state.Step])
-	r.state.Judge, r.facts.Judgement = r.judge.Step(r.state.Judge, step, tick, r.now)
+	r.facts.Judgement = r.judge.Step(step, tick, r.now)
 	r.state.Polled = r.now
 	if v := r.facts.Judgement.Verdict; v != metrics.NoData && v != metrics.Error {
 		r.state.Seen = r.now
