@@ -90,7 +90,7 @@ func (j SequentialJudge) observe(s score, state State, step JudgeStep, tick Tick
 	if len(s.Latency) == 0 && len(s.Pending) == 0 && !step.bare() {
 		s = j.chooseLatency(s)
 	}
-	s = s.pend(tick, kept, step.ByInstance, j.Config.LatencyObjective).remember(step.Kind, tick)
+	s = s.pend(tick, kept, step.ByInstance && !step.bare(), j.Config.LatencyObjective).remember(step.Kind, tick)
 	if s.due(tick.To, j.Config.Tick) {
 		s = j.scoreTick(s, step, state.Ticks == 0, tick.To)
 		state.Ticks++
@@ -156,6 +156,7 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 	if step.Kind != StepBake && step.Kind != StepFold {
 		s = s.gathers()
 	}
+	s.Lately = half{N: c.N + o.N, X: c.X + o.X}
 	s.Pending, s.PendingFrom = nil, 0
 	return s
 }
@@ -267,6 +268,10 @@ func (j SequentialJudge) scoreHistory(s score, step JudgeStep) score {
 		s.Ladder = s.Ladder.once(c.New, c.Old)
 	}
 	c, o := s.sums()
+	if s.Onset != nil && c.N > 0 {
+		began := s.Onset.add(c)
+		s.Onset = &began
+	}
 	if s.Veto != nil && c.N > 0 && o.N > 0 {
 		share := nullShare(max(c.N, c.X), max(o.N, o.X), j.Config.ErrorTolerance)
 		veto := s.Veto.each(c.X, c.X+o.X, share, s.clumping(j.Config.Clumping))

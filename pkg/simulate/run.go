@@ -11,17 +11,19 @@ import (
 type End string
 
 // The ends. Passed is the new policy in force everywhere (or compared, where that was asked for), Failed a Fail of the
-// judge; all others are no verdict, and the old policy is back.
+// judge, Paused one that rests on a comparison with the past alone: it waits for a person, and the policy stays in force.
+// All others are no verdict, and the old policy is back.
 const (
 	Passed       End = "Pass"
 	Failed       End = "Fail"
+	Paused       End = "Paused"
 	Inconclusive End = "Inconclusive"
 	NoData       End = "NoData"
 	TimedOut     End = "Timeout"
 )
 
 // Ends lists them in the order in which people ask for them.
-func Ends() []End { return []End{Passed, Failed, Inconclusive, NoData, TimedOut} }
+func Ends() []End { return []End{Passed, Failed, Paused, Inconclusive, NoData, TimedOut} }
 
 // outcome is one simulated rollout.
 type outcome struct {
@@ -151,9 +153,10 @@ func (r *run) finish() outcome {
 	return r.ended()
 }
 
-// stop takes the policy out; what is in force goes on until that has taken effect.
+// stop takes the policy out; what is in force goes on until that has taken effect. A pause that waits for a person ends
+// the run likewise: nobody can say how long the person takes.
 func (r *run) stop(cause rollout.Cause) outcome {
-	r.result.end = endOf(cause, r.facts.Judgement.Verdict)
+	r.result.end = endOf(cause, r.facts.Judgement)
 	if reaction := r.world.traffic.Reaction; reaction > 0 && !r.first.IsZero() {
 		r.pass(r.now.Add(reaction), r.force())
 	}
@@ -169,13 +172,15 @@ func (r *run) ended() outcome {
 	return r.result
 }
 
-func endOf(cause rollout.Cause, verdict metrics.Verdict) End {
+func endOf(cause rollout.Cause, j metrics.Judgement) End {
 	switch {
+	case cause == rollout.CauseBreach && j.Pause:
+		return Paused
 	case cause == rollout.CauseBreach:
 		return Failed
 	case cause == rollout.CauseTimeout:
 		return TimedOut
-	case verdict == metrics.NoData, verdict == metrics.Error:
+	case j.Verdict == metrics.NoData, j.Verdict == metrics.Error:
 		return NoData
 	}
 	return Inconclusive

@@ -3,6 +3,7 @@ package simulate
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,6 +68,11 @@ func (w *world) shared(share float64) force {
 	return f
 }
 
+// whole tells that all requests are under the new policy.
+func (f force) whole() bool {
+	return f.acts && !slices.ContainsFunc(f.shares, func(share float64) bool { return share < 1 })
+}
+
 // seen is an interval: what a metrics source shows of it, and what really happened to the requests of users.
 type seen struct {
 	tick                      metrics.Tick
@@ -77,7 +83,10 @@ type seen struct {
 func (w *world) pass(from, to time.Time, f force) seen {
 	since := from.Sub(w.start)
 	totals, dealt := source(w.seed, uint64(since)<<2|2), source(w.seed, uint64(since)<<2|3)
-	sky := w.weather(since, to.Sub(w.start))
+	sky, acts := w.weather(since, to.Sub(w.start)), f.acts && (f.whole() || !w.harm.Whole)
+	if w.traffic.Drift > 0 && f.whole() {
+		sky.errors = min(1, sky.errors*w.traffic.Drift)
+	}
 	s := seen{tick: metrics.Tick{From: from, To: to, Newest: to, Pods: make(map[string]map[metrics.Side]metrics.Counts, len(w.pods)),
 		Series: map[metrics.Side]int{}}}
 	mean := w.traffic.RPS * to.Sub(from).Seconds() / float64(len(w.pods))
@@ -87,9 +96,9 @@ func (w *world) pass(from, to time.Time, f force) seen {
 		exposed := draw.Binomial(dealt, n, f.shares[i])
 		burst := draw.Binomial(dealt, sky.bursts[i], f.shares[i])
 		old := w.side(dealt, n-exposed, min(n-exposed, sky.bursts[i]-burst), sky.errors, sky.sick[i], slower)
-		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, f.acts)
+		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, acts)
 		s.requests, s.exposed, s.harmed = s.requests+float64(n), s.exposed+float64(exposed), s.harmed+harmed
-		s.book(pod, f.shares[i], fresh, old, f.acts && w.harm.Silent)
+		s.book(pod, f.shares[i], fresh, old, acts && w.harm.Silent)
 	}
 	return s
 }
