@@ -154,7 +154,7 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		s = j.scoreObjectives(s, weight)
 	}
 	if step.Kind != StepBake && step.Kind != StepFold {
-		s = s.gathers()
+		s = s.gathers(step.Kind == StepStage)
 	}
 	s.Lately = half{N: c.N + o.N, X: c.X + o.X}
 	s.Pending, s.PendingFrom = nil, 0

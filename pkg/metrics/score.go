@@ -8,7 +8,7 @@ import (
 )
 
 // judgeVersion names the judge and the format of its score.
-const judgeVersion = "judge/2"
+const judgeVersion = "judge/3"
 
 // score is what the judge remembers of a rollout. Step-wise parts are reset when a step begins.
 type score struct {
@@ -22,6 +22,7 @@ type score struct {
 	Past   *Baseline `json:"past,omitempty"`
 	Own    Baseline  `json:"own"`
 	Halves clumps    `json:"halves,omitzero"`
+	Single half      `json:"single,omitzero"` // a tick of one stratum that waits for its other half
 
 	// Pods are hashes of pods in the order in which they were dealt into K strata, step-wise; by instance only those of
 	// the new side, and Stable are the old side's.
@@ -138,7 +139,7 @@ func (s score) clumping(set float64) float64 {
 	if s.Past != nil {
 		return s.Past.Clumping
 	}
-	return max(set, s.Halves.phi())
+	return max(set, s.Halves.most())
 }
 
 // decodeScore reads a state; an empty one is a new score.
