@@ -114,8 +114,11 @@ func (s score) gathers(stage bool) score {
 // it would.
 func (c clumps) most() float64 {
 	phi := c.phi()
-	return phi * (1 + ownDoubt*math.Sqrt(phi/max(1, c.Events)))
+	return phi * (1 + ownDoubt*math.Sqrt(phi/max(ownEvents, c.Events)))
 }
 
-// ownDoubt is how many deviations an own φ is taken to be off.
-const ownDoubt = 2
+// ownDoubt is how many deviations an own φ is taken to be off; with fewer than ownEvents it is no more unknown.
+const (
+	ownDoubt  = 2
+	ownEvents = 4
+)
