@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
+
+	"github.com/meshpol/meshpol/internal/draw"
 )
 
 // Traffic is the simulated service and its trouble, as the old policy has it. DefaultTraffic gives the defaults.
@@ -86,9 +87,6 @@ func (t Traffic) Check() error {
 	return nil
 }
 
-// sigma is the spread of the log-normal latencies.
-const sigma = 0.8
-
 // bounds are those of Istio's latency histogram that tell something of these latencies, in milliseconds.
 func (t Traffic) bounds() []float64 {
 	var out []float64
@@ -105,6 +103,10 @@ const mostBounds = 7
 
 // slower is the share of requests above a bound in milliseconds where latencies are a factor of the usual ones.
 func (t Traffic) slower(bound, factor float64) float64 {
-	median := factor * float64(t.Latency) / float64(time.Millisecond)
-	return math.Erfc(math.Log(bound/median)/(sigma*math.Sqrt2)) / 2
+	return draw.Slower(bound, t.median(factor))
+}
+
+// median is that of latencies that are a factor of the usual ones, in milliseconds.
+func (t Traffic) median(factor float64) float64 {
+	return factor * float64(t.Latency) / float64(time.Millisecond)
 }

@@ -97,7 +97,8 @@ func (w *world) pass(from, to time.Time, f force) seen {
 		burst := draw.Binomial(dealt, sky.bursts[i], f.shares[i])
 		old := w.side(dealt, n-exposed, min(n-exposed, sky.bursts[i]-burst), sky.errors, sky.sick[i], slower)
 		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, acts)
-		s.requests, s.exposed, s.harmed = s.requests+float64(n), s.exposed+float64(exposed), s.harmed+harmed
+		counted := max(float64(exposed), fresh.Requests) + max(float64(n-exposed), old.Requests)
+		s.requests, s.exposed, s.harmed = s.requests+counted, s.exposed+float64(exposed), s.harmed+harmed
 		s.book(pod, f.shares[i], fresh, old, acts && w.harm.Silent)
 	}
 	return s
@@ -128,7 +129,9 @@ func (w *world) exposed(r *rand.Rand, n, burst int, sky weather, pod int, slower
 	factor := slower * (1 + w.harm.Slower)
 	c := w.side(r, n, min(n, burst), sky.errors, sky.sick[pod], factor)
 	well := c.Requests - c.Errors
-	failed := min(well, float64(w.extra(r, int(well), sky.errors)))
+	failed := float64(w.extra(r, int(well), sky.errors))
+	c.Requests += max(0, failed-well)
+	well = max(well, failed)
 	c = withErrors(c, c.Errors+failed)
 	bound := float64(w.traffic.Slow) / float64(time.Millisecond)
 	dragged := (well - failed) * (w.traffic.slower(bound, factor) - w.traffic.slower(bound, slower))
@@ -139,7 +142,7 @@ func (w *world) exposed(r *rand.Rand, n, burst int, sky weather, pod int, slower
 // breaks each by itself.
 func (w *world) extra(r *rand.Rand, n int, base float64) int {
 	more := Harm{Times: w.harm.Times, More: w.harm.More}.extra(base)
-	x := clumped(r, n, more, w.traffic.Clumps)
+	x := draw.Clumped(r, float64(n), more, w.traffic.Clumps)
 	return x + draw.Binomial(r, n-x, w.harm.Fail)
 }
 
@@ -148,18 +151,13 @@ func (w *world) side(r *rand.Rand, n, burst int, errors, sick, factor float64) m
 	if n <= 0 {
 		return metrics.Counts{}
 	}
-	x := min(n, burst+clumped(r, n, errors, w.traffic.Clumps))
+	x := burst + draw.Clumped(r, float64(n), errors, w.traffic.Clumps)
 	x += draw.Binomial(r, n-x, sick)
+	n = max(n, x) // what comes in clumps adds requests, as retries do
 	c := withErrors(metrics.Counts{Requests: float64(n), Timed: float64(n)}, float64(x))
 	c.Slow = make(map[float64]float64, len(w.bounds))
-	left, above := n, 1.0
-	for _, b := range w.bounds {
-		if left > 0 {
-			q := w.traffic.slower(b, factor)
-			left = draw.Binomial(r, left, min(1, q/above))
-			above = max(q, 1e-300)
-		}
-		c.Slow[b] = float64(left)
+	for i, slow := range draw.Above(r, n, w.bounds, w.traffic.median(factor)) {
+		c.Slow[w.bounds[i]] = float64(slow)
 	}
 	return c
 }
