@@ -24,7 +24,7 @@ type look struct {
 func (l look) judge() Judgement {
 	out := Judgement{New: l.fresh.New, Old: l.fresh.Old, Elapsed: l.elapsed.Seconds(), Share: l.share(), Score: round3(l.total()), Parts: l.details()}
 	out.Verdict, out.Reason = l.decide()
-	out.Pause = out.Verdict == Fail && l.step.bare() && !l.gross()
+	out.Pause = out.Verdict == Fail && l.s.Onset != nil && !l.s.Onset.withStep(l.c.GrossErrors)
 	if b := l.s.Bound.shown(l.c.PassConfidence); !math.IsInf(b, 1) {
 		out.Bound = b
 	}
@@ -51,8 +51,8 @@ func (l look) decide() (Verdict, string) {
 			return verdict, reason
 		}
 	} else {
-		if l.harmful() {
-			return Fail, l.harm()
+		if l.harmful() && !l.unsure() {
+			return Fail, l.harm() + l.blame()
 		}
 		if verdict, reason, ok := l.silent(); ok {
 			return verdict, reason
@@ -89,6 +89,24 @@ func (l look) harmful() bool {
 		}
 	}
 	return sum >= l.limit() && enough(largest.without, l.s.K)
+}
+
+// unsure tells that harm is proved in a step without a holdback, and that its first interval alone does not say whether
+// the failing began with it.
+func (l look) unsure() bool { return l.s.Onset != nil && l.s.Onset.unsure() && !l.atMax() }
+
+// blame says of harm in a step without a holdback what it may be.
+func (l look) blame() string {
+	switch {
+	case l.s.Onset == nil:
+		return ""
+	case l.s.Onset.withStep(l.c.GrossErrors):
+		return ", since the step began"
+	case l.gross():
+		return ", but not since the step began: an incident of everybody or load, nobody is left to compare with"
+	default:
+		return "; nobody is left to compare with"
+	}
 }
 
 // sharedIncident tells that the score is a Fail's, but part of it blames both sides.
@@ -265,10 +283,21 @@ func (l look) proof() (Verdict, string) {
 	}
 }
 
-// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm.
+// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm;
+// while it lasts the bake does, since the fold has nobody to tell it from harm.
 func (l look) lastSteps() (Verdict, string) {
+	if l.harmful() {
+		return Wait, "suspicious, the next interval tells whether it began with the step: " + l.harm()
+	}
 	if verdict, reason, ok := l.waits(New); ok {
 		return verdict, reason
+	}
+	if l.underWay() {
+		text := "an incident is under way, errors " + rate(l.s.Lately.X, l.s.Lately.N) + " of both sides in the last interval: " + l.comparison()
+		if l.overdue() {
+			return Inconclusive, text
+		}
+		return Wait, text
 	}
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
@@ -279,6 +308,15 @@ func (l look) lastSteps() (Verdict, string) {
 		}
 	}
 	return Pass, l.comparison() + "; no sign of harm"
+}
+
+// underWay tells of a bake that its last interval was far beyond what the past tolerates.
+func (l look) underWay() bool {
+	if l.step.bare() {
+		return false
+	}
+	tolerated := l.c.BareTolerance * l.s.before(l.s.clumping(l.c.Clumping)).limit()
+	return l.s.Lately.share() >= max(onsetLeast*l.c.GrossErrors, min(1, tolerated))
 }
 
 func (l look) side(s Side) Counts {
