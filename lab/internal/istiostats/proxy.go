@@ -3,6 +3,7 @@ package istiostats
 import (
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	service "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,7 @@ type Proxy struct {
 	requests  *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	server    *grpc.Server
+	counted   atomic.Uint64
 }
 
 // New returns the counters of the proxy of a pod; the address is the pod's.
@@ -60,6 +62,9 @@ func (p *Proxy) Serve(l net.Listener) error {
 // Close ends Serve. What was counted stays readable.
 func (p *Proxy) Close() { p.server.Stop() }
 
+// Counted is the number of requests so far, on both sides.
+func (p *Proxy) Counted() uint64 { return p.counted.Load() }
+
 func (p *Proxy) count(reporter Reporter, entry *accesslog.HTTPAccessLogEntry) {
 	r := request{reporter: reporter, self: p.self, address: p.address, entry: entry}
 	if !r.whole() {
@@ -67,6 +72,7 @@ func (p *Proxy) count(reporter Reporter, entry *accesslog.HTTPAccessLogEntry) {
 	}
 	values := r.labels(p.directory).values()
 	p.requests.WithLabelValues(values...).Inc()
+	p.counted.Add(1)
 	if ms, ok := r.milliseconds(); ok {
 		p.duration.WithLabelValues(values...).Observe(float64(ms))
 	}

@@ -85,6 +85,9 @@ func TestEveryEntryOfAStreamIsCountedOnce(t *testing.T) {
 		}
 	}
 	got := page(t, p, "", "_count{")
+	if n := p.Counted(); n != 3 {
+		t.Errorf("%d requests counted, want 3", n)
+	}
 	for _, line := range []string{
 		"envoy_server_uptime{} 7 /stats/prometheus?",
 		`istio_requests_total{connection_security_policy="unknown",destination_app="cart",`,

@@ -262,6 +262,11 @@ func (w *worker) report() conn.PodStatus {
 	out := conn.PodStatus{
 		Namespace: pod.Namespace, Name: pod.Name, IP: status.PodIP, Phase: string(status.Phase), Ready: w.ready(),
 	}
+	w.mu.Lock()
+	if w.counting != nil {
+		out.Requests = w.counting.proxy.Counted()
+	}
+	w.mu.Unlock()
 	for _, c := range w.containers {
 		s := c.snapshot()
 		out.Restarts += int(s.restarts)
