@@ -213,6 +213,25 @@ func TestFlagsAndCodes(t *testing.T) {
 	}
 }
 
+// TestEjections: when every instance is ejected the proxy refuses by itself, and says so.
+func TestEjections(t *testing.T) {
+	s := newScene(t, 0, func(s *scene) {
+		s.behaves("cart", app.Rule{FailRatio: 1})
+		s.routes("cart", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
+		s.istio(trial.DestinationRules, "DestinationRule", "cart", map[string]any{
+			"host": "cart.shop.svc.cluster.local", "trafficPolicy": map[string]any{"outlierDetection": map[string]any{
+				"consecutive5xxErrors": int64(3), "interval": "0.5s", "baseEjectionTime": "30s", "maxEjectionPercent": int64(100),
+			}},
+		})
+	})
+	log, grown := s.counted(load(100, 2*time.Second), fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
+	refused := len(referee.Select(log.Records, func(r referee.Record) bool { return !answered(r) }))
+	s.sameCounts("by code and flags", map[string]int{"503 UH": refused, "503 -": len(log.Records) - refused}, grown)
+	if refused == 0 {
+		t.Error("no request was refused")
+	}
+}
+
 // TestGRPCStatuses: a gRPC call is counted with its own status, whoever made it.
 func TestGRPCStatuses(t *testing.T) {
 	slowly := app.Rule{Delay: jsonhttp.Duration(60 * time.Millisecond)}
