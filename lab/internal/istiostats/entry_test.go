@@ -1,6 +1,7 @@
 package istiostats
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,10 @@ func (shop) Workload(address string) (Workload, bool) {
 
 func (shop) Service(address, port string) (string, bool) {
 	return "cart.shop.svc.cluster.local", address == "10.244.1.2" && port == "8080"
+}
+
+func (shop) Host(namespace, host string) (string, bool) {
+	return "cart.shop.svc.cluster.local", namespace == "shop" && strings.HasPrefix(host, "cart")
 }
 
 // entry is what a client's proxy logs of a good request to cart.
@@ -103,6 +108,13 @@ func TestTheReceiverKnowsWhatTheCertificatesSay(t *testing.T) {
 		"destination_service": "cart.shop.svc.cluster.local", "destination_service_name": "cart",
 		"destination_service_namespace": "shop", "connection_security_policy": "mutual_tls", "meshpol_cohort": "",
 	})
+	refused := proto.CloneOf(received)
+	refused.CommonProperties.UpstreamCluster = ""
+	refused.CommonProperties.DownstreamLocalAddress = socket("10.244.1.2")
+	refused.CommonProperties.DownstreamLocalAddress.GetSocketAddress().PortSpecifier = &core.SocketAddress_PortValue{PortValue: 8080}
+	want(t, labelsOf(Destination, cart(), "10.244.1.2", refused), map[string]string{
+		"destination_service": "cart.shop.svc.cluster.local", "destination_service_name": "cart",
+	})
 	plain := proto.CloneOf(received)
 	plain.CommonProperties.TlsProperties, plain.CommonProperties.DownstreamDirectRemoteAddress = nil, socket("192.0.2.1")
 	want(t, labelsOf(Destination, cart(), "10.244.1.2", plain), map[string]string{
@@ -126,7 +138,7 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 	}{
 		"a fault is injected before a peer is chosen": {
 			func(e *accesslog.HTTPAccessLogEntry) {
-				e.CommonProperties.UpstreamRemoteAddress = nil
+				e.CommonProperties.UpstreamRemoteAddress, e.CommonProperties.UpstreamCluster = nil, ""
 				e.CommonProperties.ResponseFlags = &accesslog.ResponseFlags{FaultInjected: true}
 				e.Response.ResponseCode.Value = 503
 			},
@@ -140,6 +152,13 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 				e.CommonProperties.ResponseFlags = &accesslog.ResponseFlags{NoRouteFound: true}
 			},
 			map[string]string{"response_flags": "NR", "destination_service": "cart", "destination_service_name": "cart"},
+		},
+		"the route itself is the answer": {
+			func(e *accesslog.HTTPAccessLogEntry) {
+				e.CommonProperties.UpstreamCluster, e.CommonProperties.UpstreamRemoteAddress = "", nil
+				e.Response.ResponseCodeDetails = "direct_response"
+			},
+			map[string]string{"response_flags": "-", "destination_service": "cart", "destination_service_name": "cart"},
 		},
 		"the client has gone": {
 			func(e *accesslog.HTTPAccessLogEntry) {
