@@ -143,7 +143,7 @@ func TestEveryRequestIsCounted(t *testing.T) {
 	half := referee.Window{Width: referee.Cohorts / 2} // last digit 0 to 7
 	want := map[string]int{}
 	for _, r := range log.Records {
-		side := "old"
+		side := "none"
 		if half.Contains(r.Cohort) {
 			side = "new"
 		}

@@ -89,7 +89,7 @@ func TestTheSenderKnowsItsPeerByTheAddressThatItChose(t *testing.T) {
 		"destination_cluster": "Kubernetes", "destination_principal": "spiffe://cluster.local/ns/shop/sa/cart",
 		"destination_service": "cart.shop.svc.cluster.local", "destination_service_name": "cart",
 		"destination_service_namespace": "shop", "request_protocol": "http", "response_code": "200",
-		"grpc_response_status": "", "response_flags": "-", "connection_security_policy": "unknown", "meshpol_cohort": "old",
+		"grpc_response_status": "", "response_flags": "-", "connection_security_policy": "unknown", "meshpol_cohort": "none",
 	})
 }
 
@@ -187,7 +187,7 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 
 func TestCohortIsThatOfTheRoute(t *testing.T) {
 	for route, cohort := range map[string]string{
-		"mp-new-r9-0-w0a1-0029": "new", "mp-old-r9-1": "old", "mp-fold-r9": "old", "default": "old", "": "old", "my-mp-new-route": "old",
+		"mp-new-r9-0-w0a1-0029": "new", "mp-old-r9-1": "old", "mp-fold-r9": "none", "default": "none", "": "none", "my-mp-new-route": "none",
 	} {
 		got := labelsOf(Source, web(), "", entry(func(e *accesslog.HTTPAccessLogEntry) { e.CommonProperties.RouteName = route }))
 		if got["meshpol_cohort"] != cohort {
