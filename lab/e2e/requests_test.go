@@ -189,7 +189,7 @@ func TestFlagsAndCodes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newScene(t, 0, tc.prepare)
-			spec := load(100, 2*time.Second)
+			spec := load(150, time.Second)
 			spec.Timeout = jsonhttp.Duration(tc.timeout)
 			log, grown := s.counted(spec, fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
 			want := map[string]int{}
@@ -218,10 +218,10 @@ func TestOverflows(t *testing.T) {
 		// bad is what the clients see of a refusal, as the labels say it.
 		bad string
 	}{
-		"cart": {load(100, 2*time.Second), map[string]any{
+		"cart": {load(150, time.Second), map[string]any{
 			"tcp": map[string]any{"maxConnections": int64(1)}, "http": map[string]any{"http1MaxPendingRequests": int64(1)},
 		}, "503 "},
-		"stock": {calls(100, 2*time.Second), map[string]any{"http": map[string]any{"http2MaxRequests": int64(1)}}, "200 14"},
+		"stock": {calls(150, time.Second), map[string]any{"http": map[string]any{"http2MaxRequests": int64(1)}}, "200 14"},
 	} {
 		t.Run(service, func(t *testing.T) {
 			s := newScene(t, 0, func(s *scene) {
@@ -254,7 +254,7 @@ func TestEjections(t *testing.T) {
 			"consecutive5xxErrors": int64(3), "interval": "0.5s", "baseEjectionTime": "30s", "maxEjectionPercent": int64(100),
 		}})
 	})
-	log, grown := s.counted(load(100, 2*time.Second), fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
+	log, grown := s.counted(load(150, time.Second), fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
 	refused := len(referee.Select(log.Records, func(r referee.Record) bool { return !answered(r) }))
 	s.sameCounts("by code and flags", map[string]int{"503 UH": refused, "503 -": len(log.Records) - refused}, grown)
 	if refused == 0 {
@@ -279,7 +279,7 @@ func TestGRPCStatuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newScene(t, 0, tc.prepare)
-			log, grown := s.counted(calls(100, 2*time.Second), fmt.Sprintf(ofClients, "request_protocol, grpc_response_status, response_flags", "stock"),
+			log, grown := s.counted(calls(150, time.Second), fmt.Sprintf(ofClients, "request_protocol, grpc_response_status, response_flags", "stock"),
 				"request_protocol", "grpc_response_status", "response_flags")
 			want := map[string]int{}
 			for _, r := range log.Records {
