@@ -32,7 +32,7 @@ func TestTripwireByRequest(t *testing.T) {
 	for _, c := range []struct {
 		rps, failing float64
 	}{{200, 1}, {200, 0.9}, {100, 1}, {100, 0.9}} {
-		t.Run(fmt.Sprintf("%.0f new requests a second, %.0f %% failing", c.rps/10, c.failing*100), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%.0f new requests a second %.0f %% failing", c.rps/10, c.failing*100), func(t *testing.T) {
 			s := newScene(t, c.rps, slowCart(c.failing))
 			lab := s.account(append(documented(t, "meshpol"), documented(t, "meshpol-view")...))
 			r, err := lab.Run(s.ctx, patient("rollout", "--steps", "10,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 20ms\n"))...)
@@ -87,6 +87,6 @@ func TestTripwireByInstance(t *testing.T) {
 		t.Fatalf("%s\n%s", reasonOf(r), eventText(r))
 	}
 	t.Logf("TRIP by instance: first harmed request → decision %.2f s; %s", trip.Sub(harm.First.Start()).Seconds(), reasonOf(r))
-	s.meshpol(5, "rollout", "abort", "cart-timeout", "-n", trial.Namespace)
+	s.meshpol(0, "rollout", "abort", "cart-timeout", "-n", trial.Namespace)
 	s.untouched()
 }
