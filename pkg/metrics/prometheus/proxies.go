@@ -43,7 +43,9 @@ type Sample struct {
 func JudgeSample() Sample { return Sample{All: 50, New: 30, Old: 20, Patience: 5 * time.Second} }
 
 // TripwireSample is for a reading every second (JUDGE.md section 3): few pods, and none that keeps the others waiting.
-func TripwireSample() Sample { return Sample{All: 10, New: 20, Old: 10, Patience: 900 * time.Millisecond} }
+func TripwireSample() Sample {
+	return Sample{All: 10, New: 20, Old: 10, Patience: 900 * time.Millisecond}
+}
 
 // Fetch asks one proxy ("namespace/pod") for its statistics in Prometheus' text format, those whose Envoy name a regular
 // expression matches.
