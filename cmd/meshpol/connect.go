@@ -81,6 +81,14 @@ type source struct {
 	scrape time.Duration
 }
 
+// sourceName is what verdicts call a metrics source; empty for the proxies, whose errors name them.
+func sourceName(m metrics.Provider) string {
+	if p, ok := m.(interface{ Address() string }); ok {
+		return "Prometheus at " + p.Address()
+	}
+	return ""
+}
+
 // proxies reads the sidecars directly. They are as fresh as the question, so that only the tick bounds how old data is.
 func (s *session) proxies(tick time.Duration) source {
 	return source{Provider: s.readProxies(prometheus.JudgeSample()), scrape: tick}
@@ -111,10 +119,27 @@ func (s *session) meter(ctx context.Context) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	if d.Pods == 0 {
-		return source{}, fmt.Errorf("Prometheus at %s has no statistics of any Envoy: it must scrape port 15090 of the sidecars", opts.URL)
+	return source{Provider: provider, scrape: d.Scrape}, usable(d, opts.URL)
+}
+
+// mostSkew is how far apart the clocks of this machine and of Prometheus may be. Samples are sorted into steps by their
+// times, and a step's Pass must not rest on the step before.
+const mostSkew = 5 * time.Second
+
+// usable says why nothing can be judged by what was found at an address.
+func usable(d prometheus.Detection, address string) error {
+	switch {
+	case d.Skew > mostSkew, d.Skew < -mostSkew:
+		where := "ahead of"
+		if d.Skew < 0 {
+			where = "behind"
+		}
+		return fmt.Errorf("the clock of Prometheus at %s is %s %s this machine's: its samples could not be told apart by step; set the clocks right (NTP)", address, d.Skew.Abs(), where)
+	case d.Pods == 0:
+		return fmt.Errorf("Prometheus at %s has no statistics of any Envoy: it must scrape port 15090 of the sidecars", address)
+	default:
+		return nil
 	}
-	return source{Provider: provider, scrape: d.Scrape}, nil
 }
 
 // findPrometheus looks for Prometheus in the cluster; the address only names it, the API server is what is reached.

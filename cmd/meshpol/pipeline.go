@@ -21,6 +21,10 @@ type planner struct {
 	doc     v1alpha1.Rollout
 	flags   rolloutFlags
 	session *session
+	// traffic is what a simulation supposes, in requests a second; a session's history says it otherwise.
+	traffic float64
+	// unforeseen says why nothing is known of the traffic.
+	unforeseen string
 }
 
 // newPlanner picks the Rollout that governs the set: the only one in it, or a preset. A strategy that a flag names takes
@@ -171,7 +175,18 @@ func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
 
 // input is what the steps of one target are planned from.
 func (p *planner) input(c policy.Change) strategy.Input {
-	return strategy.Input{Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides()}
+	return strategy.Input{
+		Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides(),
+		RPS: p.rps(c.Target),
+	}
+}
+
+// rps is what a target gets in requests a second, 0 where it is not known.
+func (p *planner) rps(t policy.Target) float64 {
+	if p.session == nil {
+		return p.traffic
+	}
+	return p.session.past.histories[t].RecentRate()
 }
 
 // name is the rollout's name: the flag's, the document's, or the first policy's.
@@ -253,8 +268,9 @@ func (p *planner) documents(c policy.Change) ([]map[string]any, error) {
 }
 
 // judgeConfig maps the Rollout's analysis and the plan's size onto the judge's settings.
-func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration) metrics.JudgeConfig {
+func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration, before metrics.History) metrics.JudgeConfig {
 	c := metrics.DefaultJudgeConfig()
+	c.History = before
 	if a.SLO != nil && a.SLO.SuccessRate != nil && *a.SLO.SuccessRate < 100 {
 		c.SuccessTarget = float64(*a.SLO.SuccessRate) / 100
 		c.ErrorFloor = 1 - c.SuccessTarget
@@ -263,8 +279,13 @@ func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration) met
 		c.LatencyObjective = metrics.LatencyObjective{Bound: float64(a.SLO.Latency.Max.Milliseconds()), Target: float64(a.SLO.Latency.P) / 100}
 	}
 	for _, pol := range p.Change.Policies {
-		if k := pol.Kind; k == "Authorization" || k == "MutualTLS" {
-			c.SilentFails = true // they may cut traffic off below HTTP, where nothing counts it
+		w, _ := metrics.WatchOf(pol.Kind)
+		c.SilentFails = c.SilentFails || w.Silent
+		if w.Slow {
+			c.LatencyTolerance = 0
+		}
+		if f, ok := pol.Object.(*v1alpha1.FaultInjection); ok && f.Spec.Abort != nil {
+			c.AllowRefused = min(0.99, float64(f.Spec.Abort.Percentage)/100) // what is injected is meant
 		}
 	}
 	if a.FalseRollback != nil {

@@ -49,6 +49,7 @@ func (a *app) plan(ctx context.Context, files fileFlags, flags rolloutFlags, exi
 	if err != nil {
 		return err
 	}
+	p.look(ctx)
 	var views []printer.PlanView
 	writes := 0
 	for _, c := range p.set.Changes() {
@@ -61,7 +62,7 @@ func (a *app) plan(ctx context.Context, files fileFlags, flags rolloutFlags, exi
 				return err
 			}
 		}
-		view, n := planView(plan)
+		view, n := p.view(plan)
 		views, writes = append(views, view), writes+n
 	}
 	if err := a.answers().Plans(views); err != nil {
@@ -100,12 +101,42 @@ func (a *app) prepare(ctx context.Context, files fileFlags, flags rolloutFlags) 
 	return p, a.mustBeValid(ctx, p, allFindings)
 }
 
+// look asks a metrics source for the traffic of the targets, if there is one: a plan without it only foretells less.
+func (p *planner) look(ctx context.Context) {
+	if p.flags.noAnalysis {
+		return
+	}
+	meter, err := p.session.meter(ctx)
+	if err != nil {
+		p.unforeseen = err.Error()
+		return
+	}
+	p.session.learn(ctx, meter.Provider, p.set.Changes())
+	p.session.remember(ctx, meter.Provider, p.set.Changes())
+}
+
+// view shows a plan with what may be promised of it, and counts its writes.
+func (p *planner) view(plan *rollout.Plan) (printer.PlanView, int) {
+	v, writes := planView(plan, p.session.clients(plan.Change.Target))
+	if len(plan.Steps) == 0 || p.flags.noAnalysis {
+		return v, writes
+	}
+	a := p.doc.Spec.Analysis
+	v.Forecast = &printer.ForecastView{Unknown: p.unforeseen, Limit: judgeConfig(a, plan, 0, metrics.History{}).PassMarginMax}
+	if f, known := p.forecast(plan); known {
+		v.Forecast.Forecast = f
+	} else if v.Forecast.Unknown == "" {
+		v.Forecast.Unknown = "the metrics source has no requests of its clients in the last hours (istio_requests_total)"
+	}
+	return v, writes
+}
+
 // planView shows a plan and counts its writes.
-func planView(p *rollout.Plan) (printer.PlanView, int) {
+func planView(p *rollout.Plan, clients int) (printer.PlanView, int) {
 	v := printer.PlanView{Name: p.Name, Target: p.Change.Target, Strategy: p.Strategy, Digest: p.Digest, Notes: p.Notes, AtFold: p.AtFold}
 	writes := 0
 	for i, s := range p.Steps {
-		step := printer.StepView{Name: s.Name, Exposure: s.Exposure.String(), Asked: rollout.Asked(s.Exposure, 0), Hold: holdText(s)}
+		step := printer.StepView{Name: s.Name, Exposure: s.Exposure.String(), Asked: rollout.Asked(s.Exposure, clients), Hold: holdText(s)}
 		for k, stage := range s.Stages {
 			ref := rollout.RefOf(stage.Object)
 			diff := printer.ObjectDiff{Ref: ref, Before: p.Before(i, k, ref), After: stage.Object}

@@ -178,7 +178,7 @@ func TestJudgeConfigFollowsTheAnalysis(t *testing.T) {
 	slow := v1alpha1.LatencySLO{P: 95, Max: v1alpha1.Duration{Duration: 300 * time.Millisecond}}
 	a := v1alpha1.Analysis{SLO: &v1alpha1.SLO{SuccessRate: &rate, Latency: &slow}, Allow: &v1alpha1.Allow{Refused: &refused}, FalseRollback: &alpha, PassMargin: &margin, PassMarginMax: &most}
 	p := &rollout.Plan{Settings: rollout.Settings{Tick: 10 * time.Second}, Steps: []rollout.PlannedStep{{Step: strategy.Step{Min: time.Minute, Max: 2 * time.Minute}}, {Step: strategy.Step{Min: time.Minute}}}}
-	c := judgeConfig(a, p, 5*time.Second)
+	c := judgeConfig(a, p, 5*time.Second, metrics.History{})
 	near := func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 }
 	if !near(c.ErrorFloor, 0.01) || !near(c.AllowRefused, 0.02) || !near(c.FalseRollback, 0.018) || c.PassMargin != 3 || c.PassMarginMax != 8 {
 		t.Errorf("%+v", c)
@@ -187,7 +187,7 @@ func TestJudgeConfigFollowsTheAnalysis(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	p.Change.Policies = []policy.Policy{{Key: policy.Key{Kind: "Authorization"}}}
-	if !judgeConfig(a, p, 0).SilentFails {
+	if !judgeConfig(a, p, 0, metrics.History{}).SilentFails {
 		t.Error("an Authorization that silences a service is no failure")
 	}
 	if c.Tick != 10*time.Second || c.Steps != 2 || c.PlannedTicks != 18 || c.Scrape != 5*time.Second {

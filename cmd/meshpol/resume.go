@@ -76,6 +76,7 @@ func (a *app) goOn(ctx, ready context.Context, s *session, st rollout.StoredStat
 		return err
 	}
 	defer run.close()
+	run.learn(ready, []policy.Change{f.change}, st.State.Judge.Version == "") // a score has its history in it
 	x, err := run.executor(ready, f.doc, plan)
 	if err != nil {
 		return err

@@ -58,6 +58,17 @@ func (r *runner) openMeter(ctx context.Context) error {
 	return nil
 }
 
+// learn asks the metrics source what it has of the targets, and what they did before.
+func (r *runner) learn(ctx context.Context, changes []policy.Change, history bool) {
+	if r.meter == nil {
+		return
+	}
+	r.session.learn(ctx, r.meter, changes)
+	if history {
+		r.session.remember(ctx, r.meter, changes)
+	}
+}
+
 func (r *runner) close() { r.prover.Close() }
 
 // start opens and runs the rollout of one target. Up to the first write a signal breaks it off; from then on the
@@ -84,8 +95,8 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	if err != nil {
 		return err
 	}
-	if p.strategyName() == "direct" && !plan.Settings.NoAnalysis {
-		r.session.app.warn("nothing is measured before a direct rollout: more than 5 %% of errors afterwards count as harm, whatever there was before; to bring a cure into an outage: --no-analysis")
+	if p.strategyName() == "direct" && !plan.Settings.NoAnalysis && r.session.past.histories[c.Target].Empty() {
+		r.session.app.warn("nothing is known of the time before: more than 5 %% of errors afterwards count as harm, whatever there was before; to bring a cure into an outage: --no-analysis")
 	}
 	state, err := x.Begin(ready, plan, r.holder, started)
 	if err != nil {
@@ -102,7 +113,9 @@ func (r *runner) run(ctx context.Context, x rollout.Executor, plan *rollout.Plan
 }
 
 func (r *runner) executor(ctx context.Context, doc v1alpha1.Rollout, plan *rollout.Plan) (rollout.Executor, error) {
-	judge, err := metrics.NewJudge(judgeConfig(doc.Spec.Analysis, plan, r.scrape))
+	config := judgeConfig(doc.Spec.Analysis, plan, r.scrape, r.session.past.histories[plan.Change.Target])
+	config.Source = sourceName(r.meter)
+	judge, err := metrics.NewJudge(config)
 	if err != nil {
 		return rollout.Executor{}, &codeError{code: exitInvalid, err: err}
 	}

@@ -25,6 +25,7 @@ type session struct {
 	snapshot  *policy.Snapshot
 	mesh      mesh.Mesh
 	leases    *kube.LeaseStore
+	past      past
 	readable  *proxyPods
 }
 
@@ -36,7 +37,7 @@ func (s *session) gather(ctx context.Context, targets []policy.Target) error {
 	}
 	for _, m := range meshes() {
 		if m.Detect(snapshot) {
-			s.snapshot, s.mesh = snapshot, m
+			s.snapshot, s.mesh = s.informed(snapshot), m
 			return nil
 		}
 	}

@@ -124,6 +124,7 @@ func (a *app) simulate(ctx context.Context, files fileFlags, flags rolloutFlags,
 	if err != nil {
 		return err
 	}
+	p.traffic = options.Traffic.RPS
 	var reports []simulate.Report
 	for _, c := range p.set.Changes() {
 		report, err := p.simulated(ctx, c, options)
@@ -162,11 +163,11 @@ func (p *planner) simulated(ctx context.Context, c policy.Change, o simulate.Opt
 	if err != nil {
 		return simulate.Report{}, &codeError{code: exitInvalid, err: err}
 	}
-	o.Plan = simulate.NewPlan(rollout.PlanInput{Name: p.name(c), Strategy: p.strategyName(), Change: c, Steps: steps, Settings: p.settings(c.Target)})
+	o.Plan = simulate.NewPlan(rollout.PlanInput{Name: p.name(c), Strategy: p.strategyName(), Change: c, Steps: strategy.Taken(steps), Settings: p.settings(c.Target)})
 	if slo := p.doc.Spec.Analysis.SLO; slo != nil && slo.Latency != nil {
 		o.Traffic.Slow = slo.Latency.Max.Duration
 	}
-	o.Judge, err = metrics.NewJudge(judgeConfig(p.doc.Spec.Analysis, o.Plan, 0))
+	o.Judge, err = metrics.NewJudge(judgeConfig(p.doc.Spec.Analysis, o.Plan, 0, metrics.History{}))
 	if err != nil {
 		return simulate.Report{}, &codeError{code: exitInvalid, err: err}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/rollout"
 	"github.com/meshpol/meshpol/pkg/simulate"
 	"github.com/meshpol/meshpol/pkg/strategy"
@@ -24,20 +25,27 @@ func (s *study) options(preset string, compare bool, harms ...string) (simulate.
 	if !ok {
 		return simulate.Options{}, fmt.Errorf("no strategy %s", preset)
 	}
-	steps, err := strategy.Sketch(strategy.Input{Rollout: spec, Seed: preset})
+	o, err := s.optionsOf(preset, spec, metrics.History{})
+	if err != nil {
+		return o, err
+	}
+	o.Compare = compare
+	o.Harm, err = simulate.ParseHarms(harms)
+	return o, err
+}
+
+// optionsOf are a simulation of any rollout, before a judge that knows a history.
+func (s *study) optionsOf(name string, spec v1alpha1.RolloutSpec, past metrics.History) (simulate.Options, error) {
+	steps, err := strategy.Sketch(strategy.Input{Rollout: spec, Seed: name})
 	if err != nil {
 		return simulate.Options{}, err
 	}
-	plan := simulate.NewPlan(rollout.PlanInput{Name: preset, Strategy: preset, Steps: steps,
+	plan := simulate.NewPlan(rollout.PlanInput{Name: name, Strategy: name, Steps: steps,
 		Settings: rollout.Settings{Tick: 15 * time.Second, Deadline: 2 * time.Hour, OnInconclusive: "wait", OnNoData: "wait"}})
 	c := metrics.DefaultJudgeConfig()
-	c.Steps, c.PlannedTicks = len(steps), ticks(plan)
+	c.Steps, c.PlannedTicks, c.History = len(steps), ticks(plan), past
 	judge, err := metrics.NewJudge(c)
-	if err != nil {
-		return simulate.Options{}, err
-	}
-	harm, err := simulate.ParseHarms(harms)
-	return simulate.Options{Plan: plan, Judge: judge, Traffic: simulate.DefaultTraffic(), Harm: harm, Runs: s.runs, Seed: 1, Compare: compare}, err
+	return simulate.Options{Plan: plan, Judge: judge, Traffic: simulate.DefaultTraffic(), Runs: s.runs, Seed: 1}, err
 }
 
 func ticks(p *rollout.Plan) int {
@@ -151,7 +159,7 @@ func (s *study) falseAlarms(out *strings.Builder) error {
 
 // noVerdict is the share of the runs that ended neither in a Pass nor in a Fail.
 func noVerdict(t simulate.Tally) float64 {
-	return t.Share(simulate.Inconclusive) + t.Share(simulate.NoData) + t.Share(simulate.TimedOut)
+	return t.Share(simulate.Paused) + t.Share(simulate.Inconclusive) + t.Share(simulate.NoData) + t.Share(simulate.TimedOut)
 }
 
 // inFold is the share of the runs that were taken back in the fold, where nobody is left to compare with.

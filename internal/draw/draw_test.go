@@ -27,6 +27,10 @@ func TestMoments(t *testing.T) {
 		"binomial all":    {func() int { return draw.Binomial(r, 7, 1) }, 7, 0},
 		"binomial none":   {func() int { return draw.Binomial(r, -1, 0.5) }, 0, 0},
 		"clumps":          {func() int { return draw.ClumpSizes(r, 5, 4) }, 20, 60},
+		"clumped":         {func() int { return draw.Clumped(r, 2, 0.5, 4) }, 1, 7}, // more than there are requests, too
+		"not clumped":     {func() int { return draw.Clumped(r, 1000, 0.01, 1) }, 10, 10},
+		"often":           {func() int { return draw.Clumped(r, 10, 0.5, 1) }, 5, 2.5},
+		"slow ones":       {func() int { return draw.Above(r, 100, []float64{10, 40, 90}, 40)[1] }, 50, 25},
 	} {
 		sum, squares := 0.0, 0.0
 		for range n {

@@ -22,6 +22,8 @@ type PlanView struct {
 	// Notes stop nothing; AtFold are populations that get the policy only at the fold.
 	Notes  []string
 	AtFold []string
+	// Forecast is what may be promised; nil where nothing is judged.
+	Forecast *ForecastView
 }
 
 // StepView is one step of a plan.
@@ -43,13 +45,14 @@ type ObjectDiff struct {
 
 // PlanDocument is one plan as a document.
 type PlanDocument struct {
-	Name     string         `json:"name"`
-	Target   policy.Target  `json:"target"`
-	Strategy string         `json:"strategy,omitempty"`
-	Digest   string         `json:"digest"`
-	Notes    []string       `json:"notes,omitempty"`
-	AtFold   []string       `json:"atFold,omitempty"`
-	Steps    []StepDocument `json:"steps"`
+	Name     string            `json:"name"`
+	Target   policy.Target     `json:"target"`
+	Strategy string            `json:"strategy,omitempty"`
+	Digest   string            `json:"digest"`
+	Notes    []string          `json:"notes,omitempty"`
+	AtFold   []string          `json:"atFold,omitempty"`
+	Forecast *ForecastDocument `json:"forecast,omitempty"`
+	Steps    []StepDocument    `json:"steps"`
 }
 
 // StepDocument is one step of a plan as a document.
@@ -94,7 +97,7 @@ func (p *Printer) Plans(plans []PlanView) error {
 }
 
 func planDocument(v PlanView) (PlanDocument, error) {
-	doc := PlanDocument{Name: v.Name, Target: v.Target, Strategy: v.Strategy, Digest: v.Digest, Notes: v.Notes, AtFold: v.AtFold, Steps: []StepDocument{}}
+	doc := PlanDocument{Name: v.Name, Target: v.Target, Strategy: v.Strategy, Digest: v.Digest, Notes: v.Notes, AtFold: v.AtFold, Forecast: v.Forecast.document(), Steps: []StepDocument{}}
 	for _, s := range v.Steps {
 		step := StepDocument{Name: s.Name, Exposure: s.Exposure, Asked: s.Asked, Hold: s.Hold, Objects: []ObjectDocument{}}
 		for _, d := range s.Objects {
@@ -129,6 +132,9 @@ func (p *Printer) planText(out *lines, v PlanView) error {
 	}
 	for _, f := range v.AtFold {
 		out.add("%s %s", p.styles.paint(p.styles.warn, "only at the fold:"), oneLine(f))
+	}
+	for _, line := range v.Forecast.lines() {
+		out.add("%s", oneLine(line))
 	}
 	seen := map[string]string{}
 	for i, s := range v.Steps {

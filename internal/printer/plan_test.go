@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshpol/meshpol/internal/golden"
 	"github.com/meshpol/meshpol/internal/printer"
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
@@ -84,6 +86,11 @@ func plan(t *testing.T) printer.PlanView {
 		Name: "cart-timeout", Target: cart(), Strategy: "canary", Digest: "sha256:3f2a9c0d1e5b7788aa",
 		Notes:  []string{"share 1 % is 41 of 4,096 windows"},
 		AtFold: []string{"ingress gateway shop/public"},
+		Forecast: &printer.ForecastView{Limit: 10, Forecast: metrics.Forecast{
+			Traffic: metrics.Traffic{RPS: 203.4, ErrorRate: 0.00021, Phi: 2.6}, Seconds: 21600, Expected: 13 * time.Minute, Longest: 65 * time.Minute,
+			Bound: 20, Proof: 20 * time.Minute, ProofMax: 20 * time.Minute, Share: 0.5,
+			Harms: []metrics.HarmForecast{{Ratio: 2, Requests: 61.4}, {Ratio: 4761, All: true, Requests: 4012}},
+		}},
 		Steps: []printer.StepView{
 			{Name: "step 0", Exposure: "staged, identical halves", Hold: "2 min to 5 min, 200 requests per half", Objects: []printer.ObjectDiff{service, diff(t, live, split)}},
 			{Name: "1 %", Exposure: "1 % of requests", Asked: "asked 1 %: 1.001 %", Hold: "1 min to 10 min", Objects: []printer.ObjectDiff{diff(t, live, split)}},
@@ -101,8 +108,10 @@ func TestPlan(t *testing.T) {
 	}{"text": {}, "colour": {colour: true}, "yaml": {format: printer.YAML}, "json": {format: printer.JSON}} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			unchanged := printer.PlanView{Name: "users-retry", Target: cart()}
-			if err := printer.New(&out, c.format, printer.Options{Colour: c.colour}).Plans([]printer.PlanView{plan(t), unchanged}); err != nil {
+			unchanged, quiet := printer.PlanView{Name: "users-retry", Target: cart()}, plan(t)
+			quiet.Steps, quiet.Notes, quiet.AtFold = quiet.Steps[3:4], nil, nil
+			quiet.Forecast = &printer.ForecastView{Unknown: "no metrics source"}
+			if err := printer.New(&out, c.format, printer.Options{Colour: c.colour}).Plans([]printer.PlanView{plan(t), unchanged, quiet}); err != nil {
 				t.Fatal(err)
 			}
 			golden.Equal(t, "plan/"+name+".golden", out.Bytes())

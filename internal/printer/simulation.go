@@ -102,7 +102,7 @@ func (p *Printer) tallies(r simulate.Rule) table {
 	for _, e := range []struct {
 		end  simulate.End
 		text string
-	}{{simulate.Passed, "passed"}, {simulate.Inconclusive, "inconclusive, taken back"}, {simulate.NoData, "no data, taken back"}, {simulate.TimedOut, "deadline, taken back"}} {
+	}{{simulate.Passed, "passed"}, {simulate.Paused, "paused for a person"}, {simulate.Inconclusive, "inconclusive, taken back"}, {simulate.NoData, "no data, taken back"}, {simulate.TimedOut, "deadline, taken back"}} {
 		row(e.text, func(s simulate.Tally) string {
 			if s.Share(e.end) == 0 && e.end != simulate.Passed {
 				return ""
@@ -211,7 +211,7 @@ func (p *Printer) comparison(r simulate.Report) table {
 
 // noVerdict is the share of runs that ended neither in a Pass nor in a Fail.
 func noVerdict(t simulate.Tally) float64 {
-	return t.Share(simulate.Inconclusive) + t.Share(simulate.NoData) + t.Share(simulate.TimedOut)
+	return t.Share(simulate.Paused) + t.Share(simulate.Inconclusive) + t.Share(simulate.NoData) + t.Share(simulate.TimedOut)
 }
 
 func brief(n int, s float64) string {

@@ -142,11 +142,14 @@ func (p *Player) ill(pod int, from time.Time, length time.Duration) float64 {
 	return 0
 }
 
+// median is that of the latencies, in milliseconds; their 99th percentile is 257 ms.
+const median = 40.0
+
 // Buckets are the bounds that durations are counted at, in milliseconds.
 func Buckets() []float64 { return []float64{5, 10, 25, 50, 100, 250, 500, 1000, 2500} }
 
 func (p *Player) side(n int, rate, fail, scale float64) metrics.Counts {
-	x := Clumped(p.rng, float64(n), math.Min(1, rate), p.scene.Clump) + draw.Binomial(p.rng, n, fail)
+	x := draw.Clumped(p.rng, float64(n), math.Min(1, rate), p.scene.Clump) + draw.Binomial(p.rng, n, fail)
 	if p.scene.Clump <= 1 {
 		x = min(x, n)
 	}
@@ -159,12 +162,9 @@ func (p *Player) side(n int, rate, fail, scale float64) metrics.Counts {
 		noise = math.Exp(p.scene.Noise * p.rng.NormFloat64())
 	}
 	c.Timed, c.Slow = float64(n), map[float64]float64{}
-	left, above := n, 1.0
-	for _, b := range Buckets() {
-		q := Tail(b, scale*noise)
-		left = draw.Binomial(p.rng, left, math.Min(1, q/above))
-		above = q
-		c.Slow[b] = float64(left)
+	bounds := Buckets()
+	for i, slow := range draw.Above(p.rng, n, bounds, median*scale*noise) {
+		c.Slow[bounds[i]] = float64(slow)
 	}
 	return c
 }
@@ -181,16 +181,12 @@ func (s Scene) History(seed uint64, hours float64) metrics.History {
 	for range int(hours * 240) {
 		var halves [2]metrics.HalfCount
 		for i := range halves {
-			halves[i] = metrics.HalfCount{Requests: n, Errors: float64(Clumped(r, n, s.Base, s.Clump))}
+			halves[i] = metrics.HalfCount{Requests: n, Errors: float64(draw.Clumped(r, n, s.Base, s.Clump))}
 			if s.Latency {
 				halves[i].Timed = n
 				noise := math.Exp(s.Noise / 2 * r.NormFloat64())
-				left, above := int(n), 1.0
-				for _, b := range Buckets() {
-					q := Tail(b, noise)
-					left = draw.Binomial(r, left, math.Min(1, q/above))
-					above = q
-					halves[i].Slow = append(halves[i].Slow, float64(left))
+				for _, slow := range draw.Above(r, int(n), h.Bounds, median*noise) {
+					halves[i].Slow = append(halves[i].Slow, float64(slow))
 				}
 			}
 		}
@@ -236,7 +232,7 @@ type End struct {
 func (s Scene) Run(j metrics.Judge, seed uint64, steps []metrics.JudgeStep) End {
 	const tick = 15 * time.Second
 	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p, now, state, end := s.Play(seed), begun, metrics.State{}, End{}
+	p, now, course, end := s.Play(seed), begun, metrics.Begin(j), End{}
 	for _, step := range steps {
 		step.Started, end.Step = now, step
 		for {
@@ -249,7 +245,7 @@ func (s Scene) Run(j metrics.Judge, seed uint64, steps []metrics.JudgeStep) End 
 			if known.ByInstance {
 				known.Share = 0 // nobody knows how much traffic the pods will get
 			}
-			state, end.Judgement = j.Step(state, known, drawn, now)
+			end.Judgement = course.Step(known, drawn, now)
 			if v := end.Judgement.Verdict; v != metrics.Wait && v != metrics.NoData {
 				break
 			}

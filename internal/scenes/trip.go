@@ -107,7 +107,7 @@ func (w TripScene) book(r *rand.Rand, tick metrics.Tick, p int, both, ill, extra
 	if w.ByInstance {
 		oldFail = both
 	}
-	ec, es := float64(Clumped(r, float64(nc), w.Base, w.Clump)), float64(Clumped(r, float64(ns), w.Base, w.Clump))
+	ec, es := float64(draw.Clumped(r, float64(nc), w.Base, w.Clump)), float64(draw.Clumped(r, float64(ns), w.Base, w.Clump))
 	c := metrics.Counts{Requests: float64(nc) + extra, Errors: float64(draw.Binomial(r, nc, 1-(1-fail)*(1-w.Harm))) + ec + extra}
 	o := metrics.Counts{Requests: float64(ns), Errors: float64(draw.Binomial(r, ns, oldFail)) + es}
 	if w.Clump > 1 {

@@ -24,8 +24,20 @@ type Mesh interface {
 	NeutralMarkers(c policy.Change) []Marker
 	// Tidy brings live objects back: only our fields go back to base, others' edits stay.
 	Tidy(base, ours, live *unstructured.Unstructured, c policy.Change) (Undone, error)
-	// Query asks for the counters of the change's two sides at an exposure.
+	// Query asks for the counters of the change's two sides at an exposure. instances gives the sides of pods where the
+	// exposure is by instance; in step 0, which is by request in any case, it is nil where the steps after it are too.
 	Query(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error)
+	// Standard says where a source would have the mesh's standard metrics of the target.
+	Standard(c policy.Change) StandardMetrics
+	// Past asks what the target did before the rollout; it is empty where nothing tells.
+	Past(s *policy.Snapshot, c policy.Change) metrics.PastQuery
+}
+
+// StandardMetrics says how to find out whether a source has the mesh's standard metrics of a host.
+type StandardMetrics struct {
+	// Host is the key of policy.Snapshot.Metrics; Selector a Prometheus selector of its clients' requests; Tag the label that
+	// tells the two sides of a split apart, where somebody has set it up.
+	Host, Selector, Tag string
 }
 
 // Compiled is a change at an exposure.

@@ -28,6 +28,8 @@ func countable(c Class, s Series) bool {
 	switch c {
 	case ClassCode:
 		return s.Labels[CodeLabel] != ""
+	case ClassAttempt:
+		return true
 	case ClassDuration:
 		return s.Labels[bucketLabel] != "" || s.native()
 	default:

@@ -61,6 +61,9 @@ type JudgeConfig struct {
 	// GrossErrors of the requests fail. With a comparison, a step does not advance while that many fail and GrossRatio
 	// times as many as on the old side, even where a single pod is behind it and the score is low.
 	BareTolerance, GrossErrors, GrossRatio float64
+	// Amplification is how many times as many attempts per request as the old side the new one may send: what is above
+	// holds a step back, since retries that pile up do no harm until they do it to everybody.
+	Amplification float64
 
 	// Tick is the least time that is scored at once: errors of one sick pod are one observation in it. Scrape is the
 	// source's interval between samples.
@@ -69,6 +72,8 @@ type JudgeConfig struct {
 	StaleAfter, Grace time.Duration
 	// QueryErrors is the number of failed readings in a row until the verdict is NoData.
 	QueryErrors int
+	// Source names where the numbers come from, for verdicts that say what is wrong with it.
+	Source string
 	// Steps and PlannedTicks are the size of the plan without step 0. They spread the weight of "harm begins now".
 	Steps, PlannedTicks int
 }
@@ -81,7 +86,7 @@ func DefaultJudgeConfig() JudgeConfig {
 		Hold: 3, SuspicionMax: 3, PassMargin: 2, PassMarginMax: 10, PassConfidence: 0.95, Clumping: unknownClumping,
 		LatencyMargin: 1.2, LatencyMarginMax: 1.5,
 		MinRequests: 20, StageMinRequests: 200, StageScore: 400, ShareTolerance: 0.05, ShareMost: 1.2, ShareLeast: 0.5,
-		BakeTolerance: 1.5, BareTolerance: 2, GrossErrors: 0.05, GrossRatio: 3,
+		BakeTolerance: 1.5, BareTolerance: 2, GrossErrors: 0.05, GrossRatio: 3, Amplification: 1.5,
 		Tick: 15 * time.Second, Scrape: 15 * time.Second, StaleAfter: 45 * time.Second, Grace: 30 * time.Second,
 		QueryErrors: 4, Steps: 6, PlannedTicks: 240,
 	}
@@ -127,6 +132,7 @@ func (c JudgeConfig) stepChecks() []limitCheck {
 		{c.BurnFail >= c.BurnHold && c.BurnHold > 0, "the burn rates must be positive"},
 		{c.LatencyMargin > 1 && c.LatencyMarginMax >= c.LatencyMargin, "latencyMargin must be above 1 and not above latencyMarginMax"},
 		{c.BakeTolerance >= 1 && c.BareTolerance >= 1 && properShare(c.GrossErrors), "the tolerances to the past must be at least 1"},
+		{c.Amplification > 1, "the amplification must be above 1"},
 		{c.Clumping >= 1, "the clumping must be at least 1"},
 		{c.StageScore > 1 && c.ShareTolerance > 0 && c.ShareMost > 1 && c.ShareLeast < 1, "the limits of step 0 must be positive"},
 		{c.Tick > 0 && c.Scrape > 0 && c.StaleAfter > 0 && c.Grace >= 0, "tick and scrape interval must be positive"},

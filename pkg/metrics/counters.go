@@ -33,6 +33,8 @@ type Counters struct {
 	query    Query
 	readings map[string]Sample
 	pods     map[string]podRecord
+	// falls are the series that went down lately.
+	falls map[string]fall
 	// begin is where counting began, cut where the last gap in the asked intervals ended, to where the last Step ended.
 	begin, cut, to time.Time
 }
@@ -52,7 +54,7 @@ type podRecord struct {
 // NewCounters counts the series of a query.
 func NewCounters(q Query) Counters {
 	q.Codes = q.Codes.orDefault()
-	return Counters{query: q, readings: map[string]Sample{}, pods: map[string]podRecord{}}
+	return Counters{query: q, readings: map[string]Sample{}, pods: map[string]podRecord{}, falls: map[string]fall{}}
 }
 
 // WithQuery goes on with another query, as when a step moves pods to the other side: the readings stay. A pod whose
@@ -78,10 +80,10 @@ func (c Counters) WithStarts(started map[string]time.Time) Counters {
 // Step counts the interval (from, to]. Series may hold samples from before and samples that were used already.
 func (c Counters) Step(series []Series, from, to time.Time) (Counters, Tick) {
 	next := c
-	next.readings, next.pods = maps.Clone(c.readings), maps.Clone(c.pods)
+	next.readings, next.pods, next.falls = maps.Clone(c.readings), maps.Clone(c.pods), maps.Clone(c.falls)
 	next.to = to
 	next.startInterval(c.to, from)
-	w := stepWork{c: &next, tick: Tick{From: from, To: to, Pods: map[string]map[Side]Counts{}, Series: map[Side]int{}},
+	w := stepWork{c: &next, tick: Tick{From: from, To: to, Pods: map[string]map[Side]Counts{}, Series: map[Side]int{}, Unusable: c.query.Blind},
 		buckets: map[bucketKey]map[float64]float64{}, natives: map[nativeKey]Exponential{}}
 	batch := w.collect(series)
 	for _, s := range batch {
@@ -132,6 +134,7 @@ func (c *Counters) forget() {
 	}
 	if len(gone) > 0 {
 		maps.DeleteFunc(c.readings, func(id string, _ Sample) bool { return gone[podOf(id)] })
+		maps.DeleteFunc(c.falls, func(id string, _ fall) bool { return gone[podOf(id)] })
 	}
 }
 
@@ -154,6 +157,8 @@ type stepWork struct {
 	buckets  map[bucketKey]map[float64]float64
 	natives  map[nativeKey]Exponential
 	problems int
+	// lie is why the interval counts for nobody: a series that cannot be a counter.
+	lie string
 }
 
 type bucketKey struct {
@@ -249,25 +254,25 @@ func (w *stepWork) count(o observed) {
 		if side := w.c.sideOf(rule, o.series.Pod, x.At); x.Native != nil || last.Native != nil {
 			w.addNative(o.series, side, x, last, known)
 		} else {
-			w.add(o.series, rule, side, w.increment(o.series, x, last, known))
+			w.add(o.series, rule, side, w.increment(o, x, last, known))
 		}
 		w.c.readings[o.id] = x
 	}
 }
 
 // increment is what a sample adds.
-func (w *stepWork) increment(s Series, x, last Sample, known bool) float64 {
+func (w *stepWork) increment(o observed, x, last Sample, known bool) float64 {
 	switch {
 	case !x.At.After(w.c.begin) || !x.At.After(w.c.cut):
 		return 0
 	case !known:
-		return w.birth(s, x)
+		return w.birth(o.series, x)
 	case last.At.Before(w.c.cut):
 		return 0
 	case x.Value < last.Value:
-		return x.Value
+		return w.fell(o.id, o.series, x, last)
 	default:
-		return x.Value - last.Value
+		return w.rose(o.id, o.series, x, last)
 	}
 }
 
@@ -283,7 +288,8 @@ func (w *stepWork) birth(s Series, x Sample) float64 {
 		return 0
 	}
 	limit := surprise*pod.rate*max(15, w.tick.To.Sub(w.tick.From).Seconds()) + surpriseMin
-	if pod.rate > 0 && x.Value > limit {
+	served := w.tick.To.Sub(w.c.begin).Seconds() + 15
+	if pod.rate > 0 && x.Value > limit || x.Value > fastest*served {
 		w.problem("%s of %s appeared with %.0f, more than the pod can have served: taken as a baseline", s.Labels[nameLabel], s.Pod, x.Value)
 		return 0
 	}
@@ -299,6 +305,9 @@ func (w *stepWork) add(s Series, rule SeriesRule, side Side, n float64) {
 		w.addBucket(s, side, n)
 		return
 	case n == 0:
+		return
+	case rule.Class == ClassAttempt:
+		w.book(s.Pod, side, Counts{Attempts: n})
 		return
 	}
 	one := Counts{Requests: n, Codes: map[string]float64{s.Labels[CodeLabel]: n}}
@@ -334,20 +343,35 @@ func (w *stepWork) book(pod string, side Side, c Counts) {
 	sides[side] = sides[side].Plus(c)
 }
 
-// finish turns buckets into requests above their bounds, and learns each pod's busiest rate.
+// finish turns buckets into requests above their bounds, and learns each pod's busiest rate. Where a series cannot be a
+// counter, the interval counts for nobody.
 func (w *stepWork) finish() {
+	defer w.countProblems()
+	if w.lie != "" {
+		w.tick.Unusable, w.tick.Pods = w.lie, map[string]map[Side]Counts{}
+		return
+	}
 	for key, inc := range w.buckets {
 		if inc[math.Inf(1)] > 0 {
 			w.book(key.pod, key.side, slowOf(inc))
 		}
 	}
 	w.finishNative()
+	w.learnRates()
+}
+
+// learnRates notes each pod's busiest rate.
+func (w *stepWork) learnRates() {
 	seconds := max(15, w.tick.To.Sub(w.tick.From).Seconds())
 	for pod, sides := range w.tick.Pods {
 		r := w.c.pods[pod]
 		r.rate = max(r.rate, (sides[New].Requests+sides[Old].Requests)/seconds)
 		w.c.pods[pod] = r
 	}
+}
+
+// countProblems tells how many more there were than are told.
+func (w *stepWork) countProblems() {
 	if more := w.problems - maxProblems; more > 0 {
 		w.tick.Problems = append(w.tick.Problems, fmt.Sprintf("and %d more", more))
 	}

@@ -144,7 +144,7 @@ func TestPackingNeverRaises(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range m.A {
-		if got.A[i] > m.A[i] || m.A[i] > 1e-30 && got.A[i] < m.A[i]*(1-1e-6) {
+		if got.A[i] > m.A[i] || m.A[i] > 1e-30 && got.A[i] < m.A[i]*(1-1.0/32768) {
 			t.Errorf("%v became %v", m.A[i], got.A[i])
 		}
 	}

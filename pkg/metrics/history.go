@@ -9,11 +9,11 @@ import (
 // the pods, which are drawn once, as by a hash of their names. The halves say how much errors clump: what hits one half
 // and not the other within a tick is noise that a comparison will meet too, while an incident of both cancels.
 type History struct {
-	// Tick is the length of a tick. It should be the judge's.
+	// Tick is the length of a tick. φ hardly depends on it, as long as what hits both halves together does so in one tick.
 	Tick time.Duration `json:"tick"`
 	// Bounds are the latency bucket bounds in milliseconds, ascending, that HalfCount.Slow is about.
 	Bounds []float64 `json:"bounds,omitempty"`
-	// Ticks are both halves of each tick, in any order. Ticks without data may be left out.
+	// Ticks are both halves of each tick, oldest first. Ticks without data may be left out.
 	Ticks [][2]HalfCount `json:"ticks"`
 }
 

@@ -28,14 +28,20 @@ func (j SequentialJudge) Step(state State, step JudgeStep, tick Tick, now time.T
 	if err != nil {
 		return state, Judgement{Verdict: Error, Reason: err.Error(), Elapsed: now.Sub(step.Started).Seconds()}
 	}
+	s, next := s.enter(state, step)
+	s, next, judgement := j.advance(s, next, step, tick, now)
+	next.Detail = s.encode()
+	return next, judgement
+}
+
+// enter is the state in which a tick of the step is taken in: with the step's own sums at 0 if the step is new.
+func (s score) enter(state State, step JudgeStep) (score, State) {
 	next := State{Version: judgeVersion, Step: step.Index, New: state.New, Old: state.Old, Ticks: state.Ticks}
 	if state.Version == "" || state.Step != step.Index {
 		next.New, next.Old, next.Ticks = Counts{}, Counts{}, 0
 		s = s.beginStep(step)
 	}
-	s, next, judgement := j.advance(s, next, step, tick, now)
-	next.Detail = s.encode()
-	return next, judgement
+	return s, next
 }
 
 // advance is Step without the saved form.
@@ -84,7 +90,7 @@ func (j SequentialJudge) observe(s score, state State, step JudgeStep, tick Tick
 	if len(s.Latency) == 0 && len(s.Pending) == 0 && !step.bare() {
 		s = j.chooseLatency(s)
 	}
-	s = s.pend(tick, kept, step.ByInstance, j.Config.LatencyObjective).remember(step.Kind, tick)
+	s = s.pend(tick, kept, step.ByInstance && !step.bare(), j.Config.LatencyObjective).remember(step.Kind, tick)
 	if s.due(tick.To, j.Config.Tick) {
 		s = j.scoreTick(s, step, state.Ticks == 0, tick.To)
 		state.Ticks++
@@ -129,6 +135,9 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 	}
 	c, o := s.sums()
 	s.Shares = s.Shares.add(c.N, o.N, step.Share)
+	if step.Kind == StepStage && step.Share > 0 {
+		s.Usable = min(1, max(0, 1+s.Shares.mean()/step.Share))
+	}
 	s.Volume = s.Volume.add(to.Sub(time.UnixMilli(s.PendingFrom)).Seconds(), c.N, o.N)
 	k := len(s.Pending)
 	s.Errors, s.Floor, s.Ladder = s.Errors.strata(k).start(weight), s.Floor.start(weight), s.Ladder.start(weight)
@@ -148,8 +157,9 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		s = j.scoreObjectives(s, weight)
 	}
 	if step.Kind != StepBake && step.Kind != StepFold {
-		s = s.gathers()
+		s = s.gathers(step.Kind == StepStage)
 	}
+	s.Lately = half{N: c.N + o.N, X: c.X + o.X}
 	s.Pending, s.PendingFrom = nil, 0
 	return s
 }
@@ -261,6 +271,10 @@ func (j SequentialJudge) scoreHistory(s score, step JudgeStep) score {
 		s.Ladder = s.Ladder.once(c.New, c.Old)
 	}
 	c, o := s.sums()
+	if s.Onset != nil && c.N > 0 {
+		began := s.Onset.add(c)
+		s.Onset = &began
+	}
 	if s.Veto != nil && c.N > 0 && o.N > 0 {
 		share := nullShare(max(c.N, c.X), max(o.N, o.X), j.Config.ErrorTolerance)
 		veto := s.Veto.each(c.X, c.X+o.X, share, s.clumping(j.Config.Clumping))

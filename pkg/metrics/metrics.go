@@ -33,6 +33,8 @@ type Query struct {
 	FromZero bool
 	// Codes says which responses are bad and which of them the policy itself refused; zero means DefaultCodes.
 	Codes CodeRules
+	// Blind is why the answer cannot be judged, such as counters that do not tell failures: the verdict is NoData.
+	Blind string
 }
 
 // SeriesRule classifies series by a part of their name.
@@ -51,6 +53,7 @@ type Class string
 const (
 	ClassCode     Class = "code"     // finished requests by response code
 	ClassDuration Class = "duration" // duration histogram, milliseconds
+	ClassAttempt  Class = "attempt"  // requests sent to the servers, retries too
 )
 
 // CodeLabel is the label of ClassCode series.
@@ -97,6 +100,8 @@ type Counts struct {
 	Requests float64 `json:"requests"`
 	Errors   float64 `json:"errors"`
 	Refused  float64 `json:"refused,omitempty"`
+	// Attempts are the requests that the servers got for them, retries too; 0 where they are not counted.
+	Attempts float64 `json:"attempts,omitempty"`
 	// Codes counts by response code.
 	Codes map[string]float64 `json:"codes,omitempty"`
 	// Slow counts requests above each bucket bound in milliseconds; the histogram's own count is Timed.
@@ -143,6 +148,7 @@ func (c Counts) Plus(d Counts) Counts {
 // take adds into maps that are c's own.
 func (c *Counts) take(d Counts) {
 	c.Requests, c.Errors, c.Refused, c.Timed = c.Requests+d.Requests, c.Errors+d.Errors, c.Refused+d.Refused, c.Timed+d.Timed
+	c.Attempts += d.Attempts
 	if len(d.Codes) > 0 && c.Codes == nil {
 		c.Codes = make(map[string]float64, len(d.Codes))
 	}

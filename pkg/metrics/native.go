@@ -126,7 +126,7 @@ func (w *stepWork) addNative(s Series, side Side, x, last Sample, known bool) {
 	if known {
 		before.Value = last.Native.Count
 	}
-	n := w.increment(s, Sample{At: x.At, Value: x.Native.Count}, before, known)
+	n := w.increment(observed{id: s.identity(), series: s}, Sample{At: x.At, Value: x.Native.Count}, before, known)
 	if n <= 0 || side == "" {
 		return
 	}

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,23 +11,31 @@ import (
 // errPacked is what a saved score is when its numbers cannot be a score's.
 var errPacked = errors.New("the numbers are damaged")
 
-// pack writes numbers with four bytes each, rounded down: an e-process that only loses stays one. A score of 90 numbers
-// takes 480 bytes so, and a judge keeps some twenty.
+// packedBytes is what a number takes: the upper three bytes of a float32, which loses 1/32,768 of it at the most.
+const packedBytes = 3
+
+// pack writes numbers rounded down: an e-process that only loses stays one. A score of 90 numbers takes 360 characters
+// so, and a judge keeps some twenty.
 func pack(numbers []float64) ([]byte, error) {
-	raw := make([]byte, 0, 4*len(numbers))
+	raw := make([]byte, 0, packedBytes*len(numbers))
 	for _, v := range numbers {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(down(v)))
+		bits := math.Float32bits(down(v))
+		raw = append(raw, byte(bits>>24), byte(bits>>16), byte(bits>>8))
 	}
 	return json.Marshal(base64.RawStdEncoding.EncodeToString(raw))
 }
 
-// down is the largest float32 not above v.
+// down is the largest float32 not above v whose last byte is 0.
 func down(v float64) float32 {
 	short := float32(v)
 	if float64(short) > v {
-		return math.Nextafter32(short, float32(math.Inf(-1)))
+		short = math.Nextafter32(short, float32(math.Inf(-1)))
 	}
-	return short
+	bits := math.Float32bits(short)
+	if v < 0 && bits&0xff != 0 {
+		bits += 0x100 // away from 0 is down
+	}
+	return math.Float32frombits(bits &^ 0xff)
 }
 
 // unpack reads what pack wrote. least is what no number may be below.
@@ -41,12 +48,12 @@ func unpack(text []byte, least float64) ([]float64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPacked, err)
 	}
-	if len(raw)%4 != 0 {
+	if len(raw)%packedBytes != 0 {
 		return nil, errPacked
 	}
-	out := make([]float64, 0, len(raw)/4)
-	for ; len(raw) > 0; raw = raw[4:] {
-		v := float64(math.Float32frombits(binary.LittleEndian.Uint32(raw)))
+	out := make([]float64, 0, len(raw)/packedBytes)
+	for ; len(raw) > 0; raw = raw[packedBytes:] {
+		v := float64(math.Float32frombits(uint32(raw[0])<<24 | uint32(raw[1])<<16 | uint32(raw[2])<<8))
 		if math.IsNaN(v) || math.IsInf(v, 0) || v < least {
 			return nil, errPacked
 		}

@@ -1,9 +1,6 @@
 package metrics
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // Traffic is what a plan may expect of a service.
 type Traffic struct {
@@ -20,25 +17,6 @@ func (t Traffic) floor() float64 {
 		return t.Floor
 	}
 	return max(floorLeast, min(floorMost, floorFactor*t.ErrorRate))
-}
-
-// ReachableBound is the smallest margin that a policy which does no harm is expected to show in a step of that length at
-// that share: the score D_m of JUDGE.md section 2 on the expected counts. +Inf where none of them is reached.
-func ReachableBound(t Traffic, share float64, length time.Duration, confidence float64) float64 {
-	n := t.RPS * length.Seconds()
-	b := bounds{}.add(n*share*t.ErrorRate, n*share, n*(1-share)*t.ErrorRate, n*(1-share), t.floor(), max(1, t.Phi))
-	return b.shown(confidence)
-}
-
-// TimeToBound is how long a proof step is expected to need for a bound at a share, in steps of tick; false where longest
-// is not enough.
-func TimeToBound(t Traffic, share, margin, confidence float64, tick, longest time.Duration) (time.Duration, bool) {
-	for d := tick; d <= longest; d += tick {
-		if ReachableBound(t, share, d, confidence) <= margin {
-			return d, true
-		}
-	}
-	return longest, false
 }
 
 // reaction is the seconds from the begin of a gross harm to its end in JUDGE.md's simulations: one tick of 15 s and 12 s
@@ -62,43 +40,4 @@ func Harmed(t Traffic, first, ratio float64) float64 {
 	h := 8.2 * (ratio - 1) / (ratio*math.Log(ratio/tolerated) - (ratio - tolerated))
 	failing := min(1-t.ErrorRate, (ratio-1)*t.ErrorRate)
 	return harmFit*h*max(1, t.Clump) + reaction*first*t.RPS*failing
-}
-
-// PlannedLength is the length and the share of a step for planning.
-type PlannedLength struct {
-	Kind        StepKind
-	Share       float64
-	Min, Max    time.Duration
-	MinRequests float64
-}
-
-// GoodLength is how long a policy that does no harm is expected to take, and at the longest without a suspicion: watch
-// steps until their least time and requests, the proof until its bound, the others their least time.
-func GoodLength(t Traffic, steps []PlannedLength, margin, confidence float64, tick time.Duration) (expected, longest time.Duration) {
-	for _, s := range steps {
-		d := s.Min
-		if s.Share > 0 && t.RPS > 0 {
-			ticks := math.Ceil(s.MinRequests / (s.Share * t.RPS) / tick.Seconds())
-			d = max(d, min(s.Max, time.Duration(ticks*float64(tick))))
-		}
-		if s.Kind == StepProof {
-			proof, _ := TimeToBound(t, s.Share, margin, confidence, tick, s.Max)
-			d = max(d, proof)
-		}
-		expected += d
-		longest += max(d, s.Max)
-	}
-	return expected, longest
-}
-
-// Dropped tells which watch steps are left out since they would see too little: RPS·share·max < 2·minRequests (JUDGE.md
-// section 2). Nothing is dropped where the traffic is not known.
-func Dropped(rps float64, steps []PlannedLength) []int {
-	var out []int
-	for i, s := range steps {
-		if rps > 0 && s.Kind == StepWatch && rps*s.Share*s.Max.Seconds() < 2*s.MinRequests {
-			out = append(out, i)
-		}
-	}
-	return out
 }

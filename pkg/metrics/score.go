@@ -8,7 +8,7 @@ import (
 )
 
 // judgeVersion names the judge and the format of its score.
-const judgeVersion = "judge/2"
+const judgeVersion = "judge/3"
 
 // score is what the judge remembers of a rollout. Step-wise parts are reset when a step begins.
 type score struct {
@@ -22,6 +22,7 @@ type score struct {
 	Past   *Baseline `json:"past,omitempty"`
 	Own    Baseline  `json:"own"`
 	Halves clumps    `json:"halves,omitzero"`
+	Single half      `json:"single,omitzero"` // a tick of one stratum that waits for its other half
 
 	// Pods are hashes of pods in the order in which they were dealt into K strata, step-wise; by instance only those of
 	// the new side, and Stable are the old side's.
@@ -33,7 +34,9 @@ type score struct {
 	PendingFrom int64  `json:"from,omitempty"`
 	// Shares test the share, step-wise; Volume is how much flowed.
 	Shares shares `json:"shares"`
-	Volume volume `json:"vol,omitzero"`
+	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
+	Usable float64 `json:"usable,omitempty"`
+	Volume volume  `json:"vol,omitzero"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`
@@ -56,6 +59,10 @@ type score struct {
 	Slow    *burning `json:"slow,omitempty"`
 
 	Refusals refusals `json:"refusals,omitzero"`
+
+	// Lately are both sides of the last interval that was scored. Onset is of a step without a holdback only.
+	Lately half   `json:"last,omitzero"`
+	Onset  *onset `json:"onset,omitempty"`
 }
 
 // weights share the error budget between the metrics; they sum to 1.
@@ -134,7 +141,7 @@ func (s score) clumping(set float64) float64 {
 	if s.Past != nil {
 		return s.Past.Clumping
 	}
-	return max(set, s.Halves.phi())
+	return max(set, s.Halves.most())
 }
 
 // decodeScore reads a state; an empty one is a new score.
@@ -187,16 +194,18 @@ func (s score) encode() json.RawMessage {
 // nobody left to compare with: an incident of both sides that ended the bake must not decide there.
 func (s score) beginStep(step JudgeStep) score {
 	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
-	s.Back, s.Veto, s.Volume = nil, nil, s.Volume.nextStep()
+	s.Back, s.Veto, s.Onset, s.Volume = nil, nil, nil, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()
 	if anew {
 		s.Errors, s.Floor, s.Ladder = newEvidence(), newMixture(), newLadder()
 	}
-	switch step.Kind {
-	case StepStage:
+	switch {
+	case step.Kind == StepStage:
 		back := newEvidence()
 		s.Back = &back
-	case StepBake:
+	case step.bare():
+		s.Onset = &onset{Before: s.Lately}
+	case step.Kind == StepBake:
 		veto := newMixture().start(1)
 		s.Veto = &veto
 	}
@@ -223,7 +232,7 @@ func (s score) beginStep(step JudgeStep) score {
 // remember adds what the old policy did, for rollouts without a history: the bake and the fold are compared with it.
 func (s score) remember(kind StepKind, t Tick) score {
 	if kind == StepBake || kind == StepFold {
-		return s
+		return s // the new policy is nearly all there is
 	}
 	old := t.Total(Old)
 	if kind == StepStage {

@@ -15,6 +15,9 @@ func (s shares) add(nc, ns, asked float64) shares {
 	return shares{s[0] + 1, s[1] + z, s[2] + z*z}
 }
 
+// mean is the mean deviation so far.
+func (s shares) mean() float64 { return s[1] / max(1, s[0]) }
+
 // off is the mean deviation, and whether it is significant at 0.1 % by Student's t over the ticks.
 func (s shares) off() (mean float64, significant bool) {
 	n := s[0]

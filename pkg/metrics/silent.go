@@ -1,5 +1,7 @@
 package metrics
 
+import "fmt"
+
 // The rule of the silent canary (ANALYSIS.md section 4): a heuristic, not statistics. Traffic that is cut below HTTP
 // leaves no HTTP metric, and requests that hang are not counted until they end.
 const (
@@ -77,4 +79,26 @@ func (v volume) silent(asked float64, past Baseline) (seen, expected float64, si
 		old, oldExpected = old+t[2], oldExpected+(1-asked)*total
 	}
 	return seen, expected, seen < silentNew*expected && old >= silentOld*oldExpected
+}
+
+// missingShare is the share of its requests that the new side may lack before a step is held for it.
+const missingShare = 0.2
+
+// missing says that the new side has counted markedly fewer requests in this step than its share. Those that hang until
+// their client gives up are in no count, so that a policy which makes half of them hang shows no error and no latency. It
+// holds and never fails: requests that merely take long look the same for a while.
+func (l look) missing() (string, bool) {
+	if l.step.Kind == StepStage || l.step.ByInstance || l.step.Share <= 0 || l.step.Share >= 1 {
+		return "", false
+	}
+	s := l.step.Share
+	if l.s.Usable > 0 {
+		s *= l.s.Usable
+	}
+	seen, expected := l.fresh.New.Requests, l.fresh.Old.Requests*s/(1-s)
+	mean, significant := l.s.Shares.off()
+	if !significant || mean >= 0 || seen >= (1-missingShare)*expected {
+		return "", false
+	}
+	return fmt.Sprintf("the new side counted %s of about %s requests to be expected: those that hang are counted only when they end", number(seen), number(expected)), true
 }

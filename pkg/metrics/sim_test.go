@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -46,26 +45,16 @@ func (w *world) tick(from time.Time, length time.Duration) Tick {
 }
 
 func (w *world) side(n int, p, fail, scale float64) Counts {
-	errors := min(n, clumped(w.rng, n, p, w.clump)+draw.Binomial(w.rng, n, fail))
+	errors := min(n, draw.Clumped(w.rng, float64(n), p, w.clump)+draw.Binomial(w.rng, n, fail))
 	c := Counts{Requests: float64(n), Errors: float64(errors), Timed: float64(n), Slow: map[float64]float64{}}
 	if errors > 0 {
 		c.Codes = map[string]float64{"200": float64(n - errors), "503": float64(errors)}
 	}
-	left, above := n, 1.0
-	for _, b := range []float64{25, 50, 100, 250, 500, 1000} {
-		q := math.Erfc(math.Log(b/(40*scale))/(0.8*math.Sqrt2)) / 2 // log-normal, median 40 ms
-		left = draw.Binomial(w.rng, left, min(1, q/above))
-		above = q
-		c.Slow[b] = float64(left)
+	bounds := []float64{25, 50, 100, 250, 500, 1000}
+	for i, slow := range draw.Above(w.rng, n, bounds, 40*scale) {
+		c.Slow[bounds[i]] = float64(slow)
 	}
 	return c
-}
-
-func clumped(r *rand.Rand, n int, p, mean float64) int {
-	if mean <= 1 {
-		return draw.Binomial(r, n, p)
-	}
-	return min(n, draw.ClumpSizes(r, draw.Poisson(r, float64(n)*p/mean), mean))
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
@@ -83,16 +72,13 @@ func ramp() []JudgeStep {
 	}
 }
 
-// run carries a rollout through its steps until a verdict that does not advance. It leaves out the saved form of the
-// state, which costs most of the time and changes nothing (TestStateSurvivesRestarts).
+// run carries a rollout through its steps until a verdict that does not advance.
 func (w *world) run(j SequentialJudge, steps []JudgeStep) (Judgement, JudgeStep, time.Duration) {
-	now, s := start(), newScore(j.past)
+	now, course := start(), Begin(j)
 	harm, fail, slow := w.ratio, w.fail, w.slow
 	var last Judgement
 	for _, step := range steps {
 		step.Started = now
-		s = s.beginStep(step)
-		var state State
 		w.share, w.ratio, w.fail, w.slow = step.Share, harm, fail, slow
 		if step.Kind == StepStage {
 			w.ratio, w.fail, w.slow = 1, 0, 0
@@ -100,7 +86,7 @@ func (w *world) run(j SequentialJudge, steps []JudgeStep) (Judgement, JudgeStep,
 		for last.Verdict = Wait; last.Verdict == Wait; {
 			tick := w.tick(now, 15*time.Second)
 			now = now.Add(15 * time.Second)
-			s, state, last = j.advance(s, state, step, tick, now)
+			last = course.Step(step, tick, now)
 		}
 		if last.Verdict != Pass {
 			return last, step, now.Sub(step.Started)

@@ -3,6 +3,7 @@ package metrics
 import (
 	"hash/fnv"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -89,12 +90,35 @@ func (s score) sums() (c, o half) {
 	return c, o
 }
 
-// gathers takes the pending old side into the clumping, in two halves of strata.
-func (s score) gathers() score {
+// gathers takes the pending old side into the clumping, in two halves of strata; of one stratum, two ticks in a row are
+// the halves. In step 0 both sides are the old one.
+func (s score) gathers(stage bool) score {
 	var halves [2]half
 	for i, one := range s.Pending {
 		halves[i%2] = halves[i%2].with(one.Old)
+		if stage {
+			halves[i%2] = halves[i%2].with(one.New)
+		}
+	}
+	if len(s.Pending) == 1 {
+		halves[1], s.Single = s.Single, halves[0]
+		if halves[1].N > 0 {
+			s.Single = half{}
+		}
 	}
 	s.Halves = s.Halves.add(halves[0].X, halves[0].N, halves[1].X, halves[1].N)
 	return s
 }
+
+// most is an upper end of φ, for the few ticks of a rollout's own: what is clumped φ-fold says no more than a φth part of
+// it would.
+func (c clumps) most() float64 {
+	phi := c.phi()
+	return phi * (1 + ownDoubt*math.Sqrt(phi/max(ownEvents, c.Events)))
+}
+
+// ownDoubt is how many deviations an own φ is taken to be off; with fewer than ownEvents it is no more unknown.
+const (
+	ownDoubt  = 2
+	ownEvents = 4
+)

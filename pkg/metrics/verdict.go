@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type look struct {
 func (l look) judge() Judgement {
 	out := Judgement{New: l.fresh.New, Old: l.fresh.Old, Elapsed: l.elapsed.Seconds(), Share: l.share(), Score: round3(l.total()), Parts: l.details()}
 	out.Verdict, out.Reason = l.decide()
-	out.Pause = out.Verdict == Fail && l.step.bare() && !l.gross()
+	out.Pause = out.Verdict == Fail && l.s.Onset != nil && !l.s.Onset.withStep(l.c.GrossErrors)
 	if b := l.s.Bound.shown(l.c.PassConfidence); !math.IsInf(b, 1) {
 		out.Bound = b
 	}
@@ -34,6 +35,13 @@ func (l look) judge() Judgement {
 	if text, _ := l.shareOff(); text != "" {
 		out.Findings = append(out.Findings, text)
 	}
+	if text, _ := l.amplification(); text != "" {
+		out.Findings = append(out.Findings, text)
+	}
+	out.Findings = append(out.Findings, l.tick.Problems...)
+	if v := out.Verdict; len(l.tick.Problems) > 0 && (v == Wait || v == NoData) && !strings.Contains(out.Reason, l.tick.Problems[0]) {
+		out.Reason += "; " + l.tick.Problems[0]
+	}
 	return out
 }
 
@@ -43,8 +51,8 @@ func (l look) decide() (Verdict, string) {
 			return verdict, reason
 		}
 	} else {
-		if l.harmful() {
-			return Fail, l.harm()
+		if l.harmful() && !l.unsure() {
+			return Fail, l.harm() + l.blame()
 		}
 		if verdict, reason, ok := l.silent(); ok {
 			return verdict, reason
@@ -81,6 +89,24 @@ func (l look) harmful() bool {
 		}
 	}
 	return sum >= l.limit() && enough(largest.without, l.s.K)
+}
+
+// unsure tells that harm is proved in a step without a holdback, and that its first interval alone does not say whether
+// the failing began with it.
+func (l look) unsure() bool { return l.s.Onset != nil && l.s.Onset.unsure() && !l.atMax() }
+
+// blame says of harm in a step without a holdback what it may be.
+func (l look) blame() string {
+	switch {
+	case l.s.Onset == nil:
+		return ""
+	case l.s.Onset.withStep(l.c.GrossErrors):
+		return ", since the step began"
+	case l.gross():
+		return ", but not since the step began: an incident of everybody or load, nobody is left to compare with"
+	default:
+		return "; nobody is left to compare with"
+	}
 }
 
 // sharedIncident tells that the score is a Fail's, but part of it blames both sides.
@@ -144,18 +170,26 @@ func (l look) noSource() (Verdict, string, bool) {
 	case l.s.Faults > 0:
 		return Wait, "waiting: " + l.s.Fault, true
 	case l.s.Newest == 0 && late:
-		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped", true
+		return NoData, "no data: no series answers the query: no request came, or the route statistics are not scraped" + l.from(), true
 	case l.s.Newest == 0:
 		return Wait, "waiting: no series yet", true
 	case age > limit+l.c.Grace && late:
-		return NoData, "no data: the newest sample is " + seconds(age) + " old", true
+		return NoData, "no data: the newest sample is " + seconds(age) + " old" + l.from(), true
 	case age > limit:
-		return Wait, "waiting: the newest sample is " + seconds(age) + " old", true
+		return Wait, "waiting: the newest sample is " + seconds(age) + " old" + l.from(), true
 	case l.s.Unusable != "":
-		return NoData, "no data: " + l.s.Unusable, true
+		return NoData, "no data: " + l.s.Unusable + l.from(), true
 	default:
 		return Wait, "", false
 	}
+}
+
+// from names the source in what is wrong with it.
+func (l look) from() string {
+	if l.c.Source == "" {
+		return ""
+	}
+	return " (" + l.c.Source + ")"
 }
 
 // counts says whether a side has too few requests; at the step's Max that is NoData.
@@ -194,16 +228,20 @@ func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 // suspicion keeps a step where it is while the score is high but no proof, or an objective's budget burns;
 // Inconclusive after SuspicionMax times Max.
 func (l look) suspicion() (Verdict, string, bool) {
-	var text string
+	text, missing := l.missing()
+	attempts, amplified := l.amplification()
 	switch {
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
 	case l.total() >= l.c.Hold, l.glaring():
 		text = fmt.Sprintf("suspicious (score %.3g of %.0f): %s", l.total(), l.limit(), l.harm())
+	case amplified:
+		text = "retries pile up, " + attempts + ": " + l.comparison()
 	case l.s.Success != nil && l.s.Success.holds():
 		text = "the new side spends its error budget: " + l.comparison()
 	case l.s.Slow != nil && l.s.Slow.holds():
 		text = "the new side spends its latency budget: " + l.slowObjective()
+	case missing:
 	default:
 		return Wait, "", false
 	}
@@ -245,20 +283,40 @@ func (l look) proof() (Verdict, string) {
 	}
 }
 
-// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm.
+// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm;
+// while it lasts the bake does, since the fold has nobody to tell it from harm.
 func (l look) lastSteps() (Verdict, string) {
+	if l.harmful() {
+		return Wait, "suspicious, the next interval tells whether it began with the step: " + l.harm()
+	}
 	if verdict, reason, ok := l.waits(New); ok {
 		return verdict, reason
+	}
+	if l.underWay() {
+		text := "an incident is under way, errors " + rate(l.s.Lately.X, l.s.Lately.N) + " of both sides in the last interval: " + l.comparison()
+		if l.overdue() {
+			return Inconclusive, text
+		}
+		return Wait, text
 	}
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
 	}
-	if l.glaring() {
+	if _, missing := l.missing(); missing || l.glaring() {
 		if verdict, reason, ok := l.suspicion(); ok {
 			return verdict, reason
 		}
 	}
 	return Pass, l.comparison() + "; no sign of harm"
+}
+
+// underWay tells of a bake that its last interval was far beyond what the past tolerates.
+func (l look) underWay() bool {
+	if l.step.bare() {
+		return false
+	}
+	tolerated := l.c.BareTolerance * l.s.before(l.s.clumping(l.c.Clumping)).limit()
+	return l.s.Lately.share() >= max(onsetLeast*l.c.GrossErrors, min(1, tolerated))
 }
 
 func (l look) side(s Side) Counts {

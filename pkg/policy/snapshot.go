@@ -20,6 +20,19 @@ type Snapshot struct {
 	Taken time.Time
 	// Unread says what could not be read and why, one line each: decisions were made without it.
 	Unread []string
+	// Metrics says, by host, what the metrics source has beside the proxies' own statistics. Hosts that nothing is known
+	// of are not in it.
+	Metrics map[string]MetricFacts
+}
+
+// MetricFacts says what a metrics source has of a host.
+type MetricFacts struct {
+	// Standard tells that the mesh's standard metrics of the host's clients are there.
+	Standard bool
+	// Cohorts tells that they bear the tag that tells the two sides of a split apart.
+	Cohorts bool
+	// Clients is the number of pods that they are of.
+	Clients int
 }
 
 // MeshFacts says which mesh runs, and which version of it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
@@ -88,12 +87,7 @@ func firstState(p *Plan, before State, started time.Time) State {
 func (p *Plan) record(started time.Time) Record {
 	r := Record{
 		Result: resultRunning, Name: p.Name, Strategy: p.Strategy, Host: p.Host, Digest: p.Digest, Rev: p.Change.Rev,
-		Documents: p.Documents, Settings: p.Settings, Absent: p.Absent, Started: started,
-	}
-	for _, s := range p.Steps {
-		if s.Kind != metrics.StepClean { // planning makes it again
-			r.Steps = append(r.Steps, s.Step)
-		}
+		Documents: p.Documents, Settings: p.Settings, Absent: p.Absent, Started: started, Steps: p.Asked,
 	}
 	for _, o := range p.Base {
 		r.Base = append(r.Base, o.Object)

@@ -218,7 +218,10 @@ func (r *run) byInstance() bool {
 // the pods are dealt into two halves that stay as they are.
 func (r *run) sides() map[string]metrics.Side {
 	step := r.plan.Steps[r.state.Step]
-	if step.Exposure.By != policy.ByInstance {
+	switch {
+	case step.Exposure.By != policy.ByInstance && step.Exposure.Mode == policy.Staged && r.byInstance():
+		return map[string]metrics.Side{}
+	case step.Exposure.By != policy.ByInstance:
 		return nil
 	}
 	out := map[string]metrics.Side{}

@@ -49,14 +49,14 @@ func bodyOf(p *Plan, st mesh.Stage) digestBody {
 	return b
 }
 
-// digestOf covers what a person approves. Not in it: notes, which speak of today's traffic, and how long a run waits
-// for proxies and scrapes.
+// digestOf covers what a person approves. Not in it: notes and which steps are left out, which come of
+// today's traffic, and how long a run waits for proxies and scrapes.
 func digestOf(in PlanInput, p *Plan) string {
 	steps := make([]strategy.Step, len(in.Steps))
 	bodies := make([][]digestBody, len(p.Steps))
 	specs := map[string]string{}
 	for i, s := range in.Steps {
-		s.Notes = nil
+		s.Notes, s.Dropped = nil, false
 		steps[i] = s
 	}
 	for i, s := range p.Steps {

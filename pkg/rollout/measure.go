@@ -185,6 +185,9 @@ func JudgeStepOf(s State, step PlannedStep) metrics.JudgeStep {
 		out.Share = step.Exposure.Window.Share()
 	case policy.ByInstance:
 		out.ByInstance = true
+		if step.Exposure.Share >= 1 {
+			out.Share = 1 // all pods; fewer have a share of the requests that nobody knows
+		}
 	case policy.All:
 		out.Share = 1
 	}

@@ -66,6 +66,8 @@ type Plan struct {
 	Strategy string
 	Change   policy.Change
 	Steps    []PlannedStep
+	// Asked are the steps before their compilation, those too that are left out for lack of traffic.
+	Asked    []strategy.Step
 	Settings Settings
 	// Host is the host whose proxies are concerned.
 	Host string
@@ -107,16 +109,16 @@ func NewPlan(m Compiler, in PlanInput) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest := digestOf(in, draft)
-	if in.Change.Rev == "" {
-		draft.Digest = digest
-		return draft, nil
+	digest, asked := digestOf(in, draft), in.Steps
+	in.Steps = strategy.Taken(asked)
+	if in.Change.Rev != "" {
+		neutral = in.Change
 	}
-	p, err := compilePlan(m, in, in.Change)
+	p, err := compilePlan(m, in, neutral)
 	if err != nil {
 		return nil, err
 	}
-	p.Digest = digest
+	p.Digest, p.Asked = digest, asked
 	return p, nil
 }
 
@@ -135,7 +137,7 @@ func compilePlan(m Compiler, in PlanInput, c policy.Change) (*Plan, error) {
 			}
 		}
 		p.Steps = append(p.Steps, withoutClean(planned)...)
-		p.Notes = merged(p.Notes, compiled.Notes)
+		p.Notes = merged(merged(p.Notes, step.Notes), compiled.Notes)
 		p.AtFold = merged(p.AtFold, compiled.AtFold)
 	}
 	if len(p.Base)+len(p.Absent) == 0 {

@@ -41,6 +41,7 @@ func TestDigest(t *testing.T) {
 			in.Snapshot = b.world.Snapshot()
 		}},
 		"notes on today's traffic": {same: true, change: func(_ *bench, in *rollout.PlanInput) { in.Steps[1].Notes = []string{"MP222: too little traffic"} }},
+		"steps left out":           {same: true, change: func(_ *bench, in *rollout.PlanInput) { in.Steps[1].Dropped = true }},
 		"how long a run waits":     {same: true, change: func(_ *bench, in *rollout.PlanInput) { in.Settings.Tick, in.Settings.PropagationTimeout = 1, 2 }},
 		"the time":                 {same: true, change: func(*bench, *rollout.PlanInput) { time.Sleep(time.Hour) }},
 		"a policy's document":      {change: func(_ *bench, in *rollout.PlanInput) { in.Documents[0]["x"] = "y" }},

@@ -20,6 +20,9 @@ type Harm struct {
 	// Hang tells that requests never end, so that nothing counts them; Silent that they are well, but are not counted.
 	Hang   bool `json:"hang,omitempty"`
 	Silent bool `json:"silent,omitempty"`
+	// Whole tells that it is done only while all requests are under the policy: what is wrong with the folded object, or
+	// what the last requests of all make too much.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // None tells whether it does nothing.

@@ -1,10 +1,6 @@
 package simulate
 
-import (
-	"math/rand/v2"
-
-	"github.com/meshpol/meshpol/internal/draw"
-)
+import "math/rand/v2"
 
 // source is a generator of its own for a purpose, so that what one part draws moves nothing in another.
 func source(seed, purpose uint64) *rand.Rand {
@@ -17,12 +13,4 @@ func stir(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
-}
-
-// clumped counts errors that come in clumps of a geometric size with a mean.
-func clumped(r *rand.Rand, n int, p, mean float64) int {
-	if mean <= 1 {
-		return draw.Binomial(r, n, p)
-	}
-	return min(n, draw.ClumpSizes(r, draw.Poisson(r, float64(n)*p/mean), mean))
 }

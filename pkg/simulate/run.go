@@ -11,17 +11,19 @@ import (
 type End string
 
 // The ends. Passed is the new policy in force everywhere (or compared, where that was asked for), Failed a Fail of the
-// judge; all others are no verdict, and the old policy is back.
+// judge, Paused one that rests on a comparison with the past alone: it waits for a person, and the policy stays in force.
+// All others are no verdict, and the old policy is back.
 const (
 	Passed       End = "Pass"
 	Failed       End = "Fail"
+	Paused       End = "Paused"
 	Inconclusive End = "Inconclusive"
 	NoData       End = "NoData"
 	TimedOut     End = "Timeout"
 )
 
 // Ends lists them in the order in which people ask for them.
-func Ends() []End { return []End{Passed, Failed, Inconclusive, NoData, TimedOut} }
+func Ends() []End { return []End{Passed, Failed, Paused, Inconclusive, NoData, TimedOut} }
 
 // outcome is one simulated rollout.
 type outcome struct {
@@ -40,7 +42,7 @@ type outcome struct {
 type run struct {
 	world  *world
 	plan   *rollout.Plan
-	judge  metrics.Judge
+	judge  metrics.Course
 	state  rollout.State
 	facts  rollout.Facts
 	now    time.Time
@@ -51,7 +53,7 @@ type run struct {
 // judged runs the plan from its beginning to its end: rollout.Next decides, and what it decides happens at once, but
 // for the time in which a decision takes effect.
 func judged(w *world, p *rollout.Plan, j metrics.Judge) outcome {
-	r := &run{world: w, plan: p, judge: j, now: w.start}
+	r := &run{world: w, plan: p, judge: metrics.Begin(j), now: w.start}
 	r.state = rollout.State{Phase: rollout.PhaseAt(p, 0), Started: w.start, Deadline: w.start.Add(p.Settings.Deadline), Steps: len(p.Steps)}
 	r.facts.Candidates = w.pods
 	for {
@@ -107,7 +109,7 @@ func (r *run) measure(at time.Time) {
 		return
 	}
 	step := rollout.JudgeStepOf(r.state, r.plan.Steps[r.state.Step])
-	r.state.Judge, r.facts.Judgement = r.judge.Step(r.state.Judge, step, tick, r.now)
+	r.facts.Judgement = r.judge.Step(step, tick, r.now)
 	r.state.Polled = r.now
 	if v := r.facts.Judgement.Verdict; v != metrics.NoData && v != metrics.Error {
 		r.state.Seen = r.now
@@ -151,9 +153,10 @@ func (r *run) finish() outcome {
 	return r.ended()
 }
 
-// stop takes the policy out; what is in force goes on until that has taken effect.
+// stop takes the policy out; what is in force goes on until that has taken effect. A pause that waits for a person ends
+// the run likewise: nobody can say how long the person takes.
 func (r *run) stop(cause rollout.Cause) outcome {
-	r.result.end = endOf(cause, r.facts.Judgement.Verdict)
+	r.result.end = endOf(cause, r.facts.Judgement)
 	if reaction := r.world.traffic.Reaction; reaction > 0 && !r.first.IsZero() {
 		r.pass(r.now.Add(reaction), r.force())
 	}
@@ -169,13 +172,15 @@ func (r *run) ended() outcome {
 	return r.result
 }
 
-func endOf(cause rollout.Cause, verdict metrics.Verdict) End {
+func endOf(cause rollout.Cause, j metrics.Judgement) End {
 	switch {
+	case cause == rollout.CauseBreach && j.Pause:
+		return Paused
 	case cause == rollout.CauseBreach:
 		return Failed
 	case cause == rollout.CauseTimeout:
 		return TimedOut
-	case verdict == metrics.NoData, verdict == metrics.Error:
+	case j.Verdict == metrics.NoData, j.Verdict == metrics.Error:
 		return NoData
 	}
 	return Inconclusive

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
+
+	"github.com/meshpol/meshpol/internal/draw"
 )
 
 // Traffic is the simulated service and its trouble, as the old policy has it. DefaultTraffic gives the defaults.
@@ -21,10 +22,15 @@ type Traffic struct {
 	// Noise is the deviation by which a pod's latencies vary between two ticks: 0.05 is 5 %.
 	Noise float64 `json:"noise"`
 	// Sick, Bursts and Outages are events in an hour: a pod half of whose requests fail for 30 s (per pod), 100 errors at
-	// one pod at once, and two minutes in which both sides fail 20 times as often, at least 5 %.
+	// one pod at once, and a time of OutageFor in which both sides fail 20 times as often, at least OutageFails.
 	Sick    float64 `json:"sick"`
 	Bursts  float64 `json:"bursts"`
 	Outages float64 `json:"outages"`
+	// OutageFor is 2 min and OutageFails 5 % by default; Drift multiplies the errors of both sides from the moment on at
+	// which the policy is in force everywhere, 0 being 1.
+	OutageFor   time.Duration `json:"-"`
+	OutageFails float64       `json:"-"`
+	Drift       float64       `json:"-"`
 	// Chosen is the share of the requests that a header, a cookie or a source picks.
 	Chosen float64 `json:"chosen"`
 	// Slow is the time from which on a request counts as harmed where it would have been faster under the old policy.
@@ -47,7 +53,7 @@ func (t Traffic) MarshalJSON() ([]byte, error) {
 // DefaultTraffic is an ordinary service.
 func DefaultTraffic() Traffic {
 	return Traffic{RPS: 200, Pods: 8, Errors: 0.001, Clumps: 3, Latency: 40 * time.Millisecond, Noise: 0.05, Chosen: 0.1,
-		Slow: 250 * time.Millisecond, Reaction: 12 * time.Second}
+		OutageFor: 2 * time.Minute, OutageFails: 0.05, Slow: 250 * time.Millisecond, Reaction: 12 * time.Second}
 }
 
 // The most that is simulated: beyond it a run would take minutes and prove nothing more.
@@ -71,6 +77,7 @@ func (t Traffic) Check() error {
 		{within(t.Noise, 0, 1), fmt.Sprintf("noise of %g: use 0 to 100 %%", t.Noise)},
 		{within(t.Sick, 0, 60) && within(t.Bursts, 0, 600) && within(t.Outages, 0, 20), "sick pods, bursts and outages in an hour: use at most 60, 600 and 20"},
 		{within(t.Chosen, 0.0001, 0.9999), fmt.Sprintf("a chosen share of %g: use 0.01 to 99.99 %%", t.Chosen)},
+		{t.OutageFor >= 0 && t.OutageFor <= time.Hour && within(t.OutageFails, 0, 1) && within(t.Drift, 0, 1000), "an outage takes an hour and all requests at the most"},
 		{t.Reaction >= 0, "the reaction time cannot be negative"},
 	} {
 		if !c.ok {
@@ -79,9 +86,6 @@ func (t Traffic) Check() error {
 	}
 	return nil
 }
-
-// sigma is the spread of the log-normal latencies.
-const sigma = 0.8
 
 // bounds are those of Istio's latency histogram that tell something of these latencies, in milliseconds.
 func (t Traffic) bounds() []float64 {
@@ -99,6 +103,10 @@ const mostBounds = 7
 
 // slower is the share of requests above a bound in milliseconds where latencies are a factor of the usual ones.
 func (t Traffic) slower(bound, factor float64) float64 {
-	median := factor * float64(t.Latency) / float64(time.Millisecond)
-	return math.Erfc(math.Log(bound/median)/(sigma*math.Sqrt2)) / 2
+	return draw.Slower(bound, t.median(factor))
+}
+
+// median is that of latencies that are a factor of the usual ones, in milliseconds.
+func (t Traffic) median(factor float64) float64 {
+	return factor * float64(t.Latency) / float64(time.Millisecond)
 }

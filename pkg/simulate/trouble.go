@@ -8,12 +8,10 @@ import (
 
 // The sizes of events.
 const (
-	sickFor      = 30 * time.Second
-	sickFails    = 0.5
-	burstErrors  = 100
-	outageFor    = 2 * time.Minute
-	outageTimes  = 20
-	outageErrors = 0.05
+	sickFor     = 30 * time.Second
+	sickFails   = 0.5
+	burstErrors = 100
+	outageTimes = 20
 )
 
 // trouble is what happens in an hour to both sides alike, in times since the start of the world.
@@ -77,10 +75,10 @@ func (w *world) weather(from, to time.Duration) weather {
 			}
 		}
 		for _, at := range t.outages {
-			outage = min(1, outage+overlap(from, to, at, outageFor)/length)
+			outage = min(1, outage+overlap(from, to, at, w.traffic.OutageFor)/length)
 		}
 	}
-	out.errors += outage * (max(outageErrors, min(1, outageTimes*out.errors)) - out.errors)
+	out.errors += outage * (max(w.traffic.OutageFails, min(1, outageTimes*out.errors)) - out.errors)
 	return out
 }
 

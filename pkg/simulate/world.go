@@ -3,6 +3,7 @@ package simulate
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,6 +68,11 @@ func (w *world) shared(share float64) force {
 	return f
 }
 
+// whole tells that all requests are under the new policy.
+func (f force) whole() bool {
+	return f.acts && !slices.ContainsFunc(f.shares, func(share float64) bool { return share < 1 })
+}
+
 // seen is an interval: what a metrics source shows of it, and what really happened to the requests of users.
 type seen struct {
 	tick                      metrics.Tick
@@ -77,7 +83,10 @@ type seen struct {
 func (w *world) pass(from, to time.Time, f force) seen {
 	since := from.Sub(w.start)
 	totals, dealt := source(w.seed, uint64(since)<<2|2), source(w.seed, uint64(since)<<2|3)
-	sky := w.weather(since, to.Sub(w.start))
+	sky, acts := w.weather(since, to.Sub(w.start)), f.acts && (f.whole() || !w.harm.Whole)
+	if w.traffic.Drift > 0 && f.whole() {
+		sky.errors = min(1, sky.errors*w.traffic.Drift)
+	}
 	s := seen{tick: metrics.Tick{From: from, To: to, Newest: to, Pods: make(map[string]map[metrics.Side]metrics.Counts, len(w.pods)),
 		Series: map[metrics.Side]int{}}}
 	mean := w.traffic.RPS * to.Sub(from).Seconds() / float64(len(w.pods))
@@ -87,9 +96,10 @@ func (w *world) pass(from, to time.Time, f force) seen {
 		exposed := draw.Binomial(dealt, n, f.shares[i])
 		burst := draw.Binomial(dealt, sky.bursts[i], f.shares[i])
 		old := w.side(dealt, n-exposed, min(n-exposed, sky.bursts[i]-burst), sky.errors, sky.sick[i], slower)
-		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, f.acts)
-		s.requests, s.exposed, s.harmed = s.requests+float64(n), s.exposed+float64(exposed), s.harmed+harmed
-		s.book(pod, f.shares[i], fresh, old, f.acts && w.harm.Silent)
+		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, acts)
+		counted := max(float64(exposed), fresh.Requests) + max(float64(n-exposed), old.Requests)
+		s.requests, s.exposed, s.harmed = s.requests+counted, s.exposed+float64(exposed), s.harmed+harmed
+		s.book(pod, f.shares[i], fresh, old, acts && w.harm.Silent)
 	}
 	return s
 }
@@ -119,7 +129,9 @@ func (w *world) exposed(r *rand.Rand, n, burst int, sky weather, pod int, slower
 	factor := slower * (1 + w.harm.Slower)
 	c := w.side(r, n, min(n, burst), sky.errors, sky.sick[pod], factor)
 	well := c.Requests - c.Errors
-	failed := min(well, float64(w.extra(r, int(well), sky.errors)))
+	failed := float64(w.extra(r, int(well), sky.errors))
+	c.Requests += max(0, failed-well)
+	well = max(well, failed)
 	c = withErrors(c, c.Errors+failed)
 	bound := float64(w.traffic.Slow) / float64(time.Millisecond)
 	dragged := (well - failed) * (w.traffic.slower(bound, factor) - w.traffic.slower(bound, slower))
@@ -130,7 +142,7 @@ func (w *world) exposed(r *rand.Rand, n, burst int, sky weather, pod int, slower
 // breaks each by itself.
 func (w *world) extra(r *rand.Rand, n int, base float64) int {
 	more := Harm{Times: w.harm.Times, More: w.harm.More}.extra(base)
-	x := clumped(r, n, more, w.traffic.Clumps)
+	x := draw.Clumped(r, float64(n), more, w.traffic.Clumps)
 	return x + draw.Binomial(r, n-x, w.harm.Fail)
 }
 
@@ -139,18 +151,13 @@ func (w *world) side(r *rand.Rand, n, burst int, errors, sick, factor float64) m
 	if n <= 0 {
 		return metrics.Counts{}
 	}
-	x := min(n, burst+clumped(r, n, errors, w.traffic.Clumps))
+	x := burst + draw.Clumped(r, float64(n), errors, w.traffic.Clumps)
 	x += draw.Binomial(r, n-x, sick)
+	n = max(n, x) // what comes in clumps adds requests, as retries do
 	c := withErrors(metrics.Counts{Requests: float64(n), Timed: float64(n)}, float64(x))
 	c.Slow = make(map[float64]float64, len(w.bounds))
-	left, above := n, 1.0
-	for _, b := range w.bounds {
-		if left > 0 {
-			q := w.traffic.slower(b, factor)
-			left = draw.Binomial(r, left, min(1, q/above))
-			above = max(q, 1e-300)
-		}
-		c.Slow[b] = float64(left)
+	for i, slow := range draw.Above(r, n, w.bounds, w.traffic.median(factor)) {
+		c.Slow[w.bounds[i]] = float64(slow)
 	}
 	return c
 }

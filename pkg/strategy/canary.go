@@ -159,8 +159,8 @@ func climb(in Input, by policy.By, asked []v1alpha1.CanaryStep) (steps []Step, l
 		}
 		s := widen(in, by, a, i == proof)
 		last = *a.SetWeight
-		if tooQuiet(in, s) {
-			dropped = append(dropped, s.Name)
+		if s.Dropped = tooQuiet(in, s); s.Dropped {
+			steps, dropped = append(steps, s), append(dropped, s.Name)
 			continue
 		}
 		s.Pause, s.PauseFor = waiting.asked, waiting.length

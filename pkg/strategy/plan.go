@@ -16,8 +16,8 @@ type Input struct {
 	Policies []policy.Policy
 	// Seed places the windows of requests: one seed per rollout.
 	Seed string
-	// RPS is the traffic of the target in requests per second; 0 = not known. Steps that could not see enough requests
-	// in their time are left out.
+	// RPS is the traffic of the target in requests per second; 0 = not known. Watch steps that could not see enough requests
+	// in their time are marked as Dropped.
 	RPS float64
 	// Overrides are what flags say; they win over the Rollout.
 	Overrides Overrides

@@ -109,8 +109,11 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, lines(steps)); diff != "" {
+			if diff := cmp.Diff(c.want, lines(strategy.Taken(steps))); diff != "" {
 				t.Error(diff)
+			}
+			if quiet := c.in.RPS > 0; (len(steps) > len(c.want)) != quiet {
+				t.Errorf("%d steps asked for, %d taken", len(steps), len(c.want))
 			}
 		})
 	}

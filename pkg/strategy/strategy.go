@@ -2,6 +2,7 @@
 package strategy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
@@ -24,6 +25,14 @@ type Step struct {
 	// Pause waits before the step begins: for PauseFor, or until somebody promotes where PauseFor is 0.
 	Pause    bool          `json:"pause,omitempty"`
 	PauseFor time.Duration `json:"pauseFor,omitempty"`
+	// Dropped tells that the step is left out, since the traffic of the day lets it see too little. It stays in the list, so
+	// that what is approved does not depend on traffic.
+	Dropped bool `json:"dropped,omitempty"`
 	// Notes are findings that do not stop (code: text), such as a proof at a small share.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Taken are the steps that are not left out.
+func Taken(steps []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Dropped })
 }

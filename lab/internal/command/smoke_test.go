@@ -56,8 +56,8 @@ func TestALabFromUpToDown(t *testing.T) {
 	if err := json.Unmarshal([]byte(must("status", "-o", "json")), &status); err != nil {
 		t.Fatal(err)
 	}
-	if !status.Ready || len(status.Pods) != 12 {
-		t.Errorf("ready %t with %d pods, want 12", status.Ready, len(status.Pods))
+	if !status.Ready || len(status.Pods) != 14 {
+		t.Errorf("ready %t with %d pods, want 14", status.Ready, len(status.Pods))
 	}
 	call := []string{"exec", "shop/web", "--", "curl", "-s", "-m", "5", "http://cart/"}
 	if out := must(call...); !strings.Contains(out, `"pod":"user-service-`) {
@@ -72,7 +72,7 @@ func TestALabFromUpToDown(t *testing.T) {
 	must("up") // a lab that runs is left as it is
 }
 
-// awaitMetrics waits until Prometheus has read all ten proxies.
+// awaitMetrics waits until Prometheus has read all twelve proxies.
 func awaitMetrics(t *testing.T, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -83,11 +83,11 @@ func awaitMetrics(t *testing.T, url string) {
 		if err == nil {
 			body, _ := io.ReadAll(resp.Body)
 			resp.Body.Close()
-			if last = string(body); strings.Contains(last, `"10"`) {
+			if last = string(body); strings.Contains(last, `"12"`) {
 				return
 			}
 		}
 		time.Sleep(time.Second)
 	}
-	t.Errorf("Prometheus has not read ten proxies: %s", last)
+	t.Errorf("Prometheus has not read twelve proxies: %s", last)
 }

@@ -56,14 +56,14 @@ func (a *app) printStatus(s conn.Status) error {
 	for _, p := range s.Parts {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.State, seconds(p.ReadyIn), number(p.PID), megabytes(p.RSS))
 	}
-	fmt.Fprintln(w, "\nPOD\tADDRESS\tREADY\tRESTARTS\tCONTAINER\tPID\tMEMORY")
+	fmt.Fprintln(w, "\nPOD\tADDRESS\tREADY\tRESTARTS\tREQUESTS\tCONTAINER\tPID\tMEMORY")
 	var total int64
 	for _, p := range s.Pods {
 		for i, c := range p.Containers {
 			if i == 0 {
-				fmt.Fprintf(w, "%s/%s\t%s\t%t\t%d", p.Namespace, p.Name, p.IP, p.Ready, p.Restarts)
+				fmt.Fprintf(w, "%s/%s\t%s\t%t\t%d\t%s", p.Namespace, p.Name, p.IP, p.Ready, p.Restarts, number(p.Requests))
 			} else {
-				fmt.Fprint(w, "\t\t\t")
+				fmt.Fprint(w, "\t\t\t\t")
 			}
 			fmt.Fprintf(w, "\t%s\t%s\t%s\n", c.Name, number(c.PID), megabytes(c.RSS))
 			total += c.RSS
@@ -76,7 +76,7 @@ func (a *app) printStatus(s conn.Status) error {
 	return w.Flush()
 }
 
-func number(n int) string {
+func number[T int | uint64](n T) string {
 	if n == 0 {
 		return "-"
 	}

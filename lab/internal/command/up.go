@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/meshpol/meshpol/lab/internal/build"
 	"github.com/meshpol/meshpol/lab/internal/conn"
@@ -183,6 +185,9 @@ func startSupervisor(lab state.Lab) error {
 	cmd.Dir = filepath.Dir(lab.Dir)
 	cmd.Env = append(os.Environ(), process.Marker+"="+lab.Name)
 	cmd.Stdout, cmd.Stderr = log, log
+	// Files that this process inherited are not the lab's: under flock(1) one of them is the lock, which the lab would
+	// hold as long as it runs. A kernel that cannot do this leaves things as they were.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the lab's supervisor: %w", err)

@@ -40,12 +40,14 @@ type PartStatus struct {
 
 // PodStatus is one pod that the node agent runs.
 type PodStatus struct {
-	Namespace  string            `json:"namespace"`
-	Name       string            `json:"name"`
-	IP         string            `json:"ip"`
-	Phase      string            `json:"phase"`
-	Ready      bool              `json:"ready"`
-	Restarts   int               `json:"restarts"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	IP        string `json:"ip"`
+	Phase     string `json:"phase"`
+	Ready     bool   `json:"ready"`
+	Restarts  int    `json:"restarts"`
+	// Requests are those that the pod's proxy sent or received and that were counted for it.
+	Requests   uint64            `json:"requests"`
 	Containers []ContainerStatus `json:"containers"`
 }
 

@@ -20,8 +20,16 @@ const (
 // ProxyUID is the user that Envoy and pilot-agent run as; its traffic is not redirected.
 const ProxyUID = 1337
 
+// Ports of a proxy's statistics.
+const (
+	// StatsPort is where a proxy serves its statistics.
+	StatsPort = 15090
+	// MergedStatsPort is where they are served together with what others count for the proxy.
+	MergedStatsPort = 15091
+)
+
 // agentPorts are answered by the sidecar itself.
-var agentPorts = []uint16{15000, 15020, 15021, 15090}
+var agentPorts = []uint16{15000, 15020, 15021, StatsPort}
 
 // Install redirects the TCP traffic of the network namespace behind fd: what the application sends goes to
 // the sidecar's outbound listener, what comes in goes to its inbound one. Ports in excluded come in untouched.
@@ -35,6 +43,33 @@ func Install(fd int, excluded []uint16) error {
 	addPrerouting(c, table, append(append([]uint16{}, agentPorts...), excluded...))
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("writing nf_tables rules (the kernel needs NF_TABLES, NFT_NAT and NFT_REDIR): %w", err)
+	}
+	return nil
+}
+
+// MergeStats hands those who ask a proxy of the network namespace behind fd for its statistics to [MergedStatsPort]
+// instead; only root, who merges them, reaches the proxy's own port, by the loopback address.
+func MergeStats(fd int) error {
+	c, err := nftables.New(nftables.WithNetNSFd(fd))
+	if err != nil {
+		return fmt.Errorf("opening nf_tables: %w", err)
+	}
+	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "statistics"})
+	before := nftables.ChainPriorityRef(*nftables.ChainPriorityNATDest - 1) // the sidecar's rules leave the port alone
+	chain := func(name string, hook *nftables.ChainHook) *nftables.Chain {
+		return c.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: before,
+		})
+	}
+	others := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeySKUID, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
+	}
+	statistics := append(tcp(), toPort(StatsPort)...)
+	add(c, chain("prerouting", nftables.ChainHookPrerouting), statistics, redirect(MergedStatsPort))
+	add(c, chain("output", nftables.ChainHookOutput), append(others, statistics...), redirect(MergedStatsPort))
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("writing nf_tables rules for a proxy's statistics: %w", err)
 	}
 	return nil
 }

@@ -94,3 +94,37 @@ func ask(t *testing.T, from *netns.Namespace, addr string) string {
 	n, _ := c.Read(buf)
 	return string(buf[:n])
 }
+
+// TestStatisticsAreMerged needs root: whoever asks for a proxy's statistics gets the merged ones, but the merger.
+func TestStatisticsAreMerged(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("making network namespaces needs root")
+	}
+	for name, sidecar := range map[string]bool{"a gateway": false, "a sidecar": true} {
+		t.Run(name, func(t *testing.T) {
+			world, pod := newNamespace(t), newNamespace(t)
+			if err := world.AddBridge("lab0", "10.244.0.1/16"); err != nil {
+				t.Fatal(err)
+			}
+			if err := world.Attach(pod, "lab0", "pod1", "10.244.1.1/16", "10.244.0.1"); err != nil {
+				t.Fatal(err)
+			}
+			listen(t, pod, "0.0.0.0:15090", "proxy")
+			listen(t, pod, "0.0.0.0:15091", "merged")
+			if sidecar {
+				if err := Install(pod.FD(), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := MergeStats(pod.FD()); err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(t, world, "10.244.1.1:15090"); got != "merged" {
+				t.Errorf("Prometheus was answered by %q, want merged", got)
+			}
+			if got := ask(t, pod, "127.0.0.1:15090"); got != "proxy" {
+				t.Errorf("root was answered by %q, want proxy", got)
+			}
+		})
+	}
+}

@@ -19,6 +19,9 @@ func Base() ([]byte, error) { return render("base.yaml", nil) }
 // Prometheus is the metrics store's Deployment and Service.
 func Prometheus() ([]byte, error) { return render("prometheus.yaml", nil) }
 
+// Telemetry is what the proxies log of requests; istiod must run to take it.
+func Telemetry() ([]byte, error) { return render("telemetry.yaml", nil) }
+
 // PrometheusConfig is Prometheus' own configuration file.
 func PrometheusConfig(scrape time.Duration) ([]byte, error) {
 	interval := fmt.Sprintf("%dms", scrape.Milliseconds()) // Prometheus does not read 1.5s
@@ -30,6 +33,8 @@ type Workload struct {
 	Name, App, Version string
 	// Next is the URL that the workload calls for each request it gets.
 	Next string
+	// GRPC says that the workload's service is a gRPC one, on port 9000.
+	GRPC bool
 }
 
 // Workloads lists the sample system's Deployments, callers first.
@@ -40,20 +45,21 @@ func Workloads() []Workload {
 		{Name: "cart", App: "cart", Version: "v1", Next: "http://user-service"},
 		{Name: "user-service-v1", App: "user-service", Version: "v1"},
 		{Name: "user-service-v2", App: "user-service", Version: "v2"},
+		{Name: "stock", App: "stock", Version: "v1", GRPC: true},
 	}
 }
 
 // Shop is the sample system.
 func Shop() ([]byte, error) {
 	workloads := Workloads()
-	var services []string
+	var services []Workload // the first of every app
 	for _, w := range workloads {
-		if len(services) == 0 || services[len(services)-1] != w.App {
-			services = append(services, w.App)
+		if len(services) == 0 || services[len(services)-1].App != w.App {
+			services = append(services, w)
 		}
 	}
 	return render("shop.yaml", struct {
-		Services  []string
+		Services  []Workload
 		Workloads []Workload
 	}{services, workloads})
 }

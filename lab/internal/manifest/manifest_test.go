@@ -11,7 +11,7 @@ import (
 
 func TestManifestsAreYAML(t *testing.T) {
 	for name, render := range map[string]func() ([]byte, error){
-		"base": Base, "prometheus": Prometheus, "shop": Shop,
+		"base": Base, "prometheus": Prometheus, "telemetry": Telemetry, "shop": Shop,
 		"prometheus config": func() ([]byte, error) { return PrometheusConfig(5 * time.Second) },
 	} {
 		text, err := render()
@@ -33,7 +33,8 @@ func TestShopHasTheCallersAndBothVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, want := range map[string]int{
-		"kind: Deployment": 5, "kind: Service\n": 4, "kind: ServiceAccount\n": 4, "name: istio-proxy": 5,
+		"kind: Deployment": 6, "kind: Service\n": 5, "kind: ServiceAccount\n": 5, "name: istio-proxy": 6,
+		"{name: grpc, port: 9000}": 1, `--grpc, ":9000"]`: 1,
 		"--next, http://cart]": 2, "--next, http://user-service]": 1, "version: v2": 3,
 	} {
 		if got := strings.Count(string(text), what); got != want {

@@ -57,6 +57,7 @@ type Agent struct {
 	addresses addresses
 	hosts     *hostsWriter
 	balancer  *balancer
+	directory *directory
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker
@@ -65,7 +66,7 @@ type Agent struct {
 
 // New returns an Agent.
 func New(c Config) *Agent {
-	a := &Agent{Config: c, workers: map[types.UID]*worker{}}
+	a := &Agent{Config: c, workers: map[types.UID]*worker{}, directory: newDirectory()}
 	a.hosts = &hostsWriter{files: map[string]hostsFile{}}
 	a.balancer = newBalancer(a)
 	return a
@@ -108,6 +109,7 @@ func (a *Agent) handle(ctx context.Context, pods, services cache.SharedIndexInfo
 		list := listServices(services)
 		a.hosts.setServices(list)
 		a.balancer.setServices(list)
+		a.directory.setServices(list)
 	}
 	_, err = services.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed,

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ const excludeInbound = "traffic.sidecar.istio.io/excludeInboundPorts"
 const sidecarName = "istio-proxy"
 
 // sandbox gives the pod its address, network, interception and hosts file.
-func (w *worker) sandbox() error {
+func (w *worker) sandbox(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.address == 0 {
@@ -52,8 +53,23 @@ func (w *worker) sandbox() error {
 			return err
 		}
 	}
+	if err := w.count(ctx, network); err != nil {
+		network.Close()
+		return err
+	}
 	w.network = network
 	return nil
+}
+
+// count lets the requests of a pod that has a proxy be counted.
+func (w *worker) count(ctx context.Context, network *netns.Namespace) error {
+	w.agent.directory.add(ip(w.address), w.pod)
+	if !proxied(w.pod) {
+		return nil
+	}
+	counting, err := w.agent.count(ctx, w.pod, ip(w.address), network)
+	w.counting = counting
+	return err
 }
 
 func newPodNetwork(lab *netns.Namespace, address int) (*netns.Namespace, error) {

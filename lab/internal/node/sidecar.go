@@ -68,7 +68,7 @@ func (c *container) sidecarEnv(pod *corev1.Pod) ([]string, error) {
 	return []string{
 		"POD_NAME=" + pod.Name, "POD_NAMESPACE=" + pod.Namespace,
 		"INSTANCE_IP=" + c.worker.ip(), "HOST_IP=" + Address, "SERVICE_ACCOUNT=" + account(pod),
-		"ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_INTERCEPTION_MODE=REDIRECT",
+		"ISTIO_META_CLUSTER_ID=" + clusterName, "ISTIO_META_INTERCEPTION_MODE=REDIRECT",
 		"ISTIO_META_WORKLOAD_NAME=" + workload, "ISTIO_META_MESH_ID=cluster.local",
 		"ISTIO_META_OWNER=kubernetes://apis/apps/v1/namespaces/" + pod.Namespace + "/deployments/" + workload,
 		"ISTIO_META_NODE_NAME=" + Name, "ISTIO_META_APP_CONTAINERS=" + strings.Join(apps, ","),

@@ -34,6 +34,7 @@ type worker struct {
 	pod        *corev1.Pod
 	address    int
 	network    *netns.Namespace
+	counting   *counting
 	started    metav1.Time
 	containers []*container
 	inits      []*container
@@ -107,7 +108,7 @@ func (w *worker) run(ctx context.Context) {
 // start makes the sandbox and starts the containers, until it succeeds or the pod is to end.
 func (w *worker) start(ctx context.Context) {
 	for {
-		err := w.sandbox()
+		err := w.sandbox(ctx)
 		if err == nil {
 			break
 		}
@@ -237,6 +238,10 @@ func (w *worker) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.agent.hosts.remove(w.hostsPath())
+	if w.counting != nil {
+		w.counting.Close()
+		w.counting = nil
+	}
 	if w.network != nil {
 		w.network.Close()
 		w.network = nil
@@ -257,6 +262,11 @@ func (w *worker) report() conn.PodStatus {
 	out := conn.PodStatus{
 		Namespace: pod.Namespace, Name: pod.Name, IP: status.PodIP, Phase: string(status.Phase), Ready: w.ready(),
 	}
+	w.mu.Lock()
+	if w.counting != nil {
+		out.Requests = w.counting.proxy.Counted()
+	}
+	w.mu.Unlock()
 	for _, c := range w.containers {
 		s := c.snapshot()
 		out.Restarts += int(s.restarts)

@@ -8,6 +8,7 @@
 //   - The [Cohort] of a request is the last three hex digits of its x-request-id read backwards: the id "…abc" is 0xcba.
 //     This is a second, independent statement of the product's rule, on purpose.
 //   - A [Window] is a run of cohorts on a ring of 4096. A request of unknown cohort is in no half and is counted apart.
-//   - An [Outcome] is the HTTP status that came, or the class of error when none came or the body was cut short.
+//   - An [Outcome] is the HTTP status that came, for a gRPC call its own status, or the class of error when none came
+//     or the body was cut short.
 //   - A request that the generator itself cut off ([Stopped]) is not harm.
 package referee

@@ -31,6 +31,7 @@ func windows() *rapid.Generator[referee.Window] {
 func records(servers, paths int) *rapid.Generator[referee.Record] {
 	outcomes := rapid.OneOf(
 		rapid.Map(rapid.IntRange(100, 599), func(n int) referee.Outcome { return referee.Outcome(n) }),
+		rapid.Map(rapid.Uint32Range(0, 16), referee.GRPC),
 		rapid.Map(rapid.IntRange(1, int(referee.Stopped)), func(n int) referee.Outcome { return referee.Outcome(n) }),
 	)
 	return rapid.Custom(func(t *rapid.T) referee.Record {

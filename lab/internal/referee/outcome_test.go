@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/meshpol/meshpol/lab/internal/referee"
 )
 
 // everyOutcome is all outcomes that exist.
 func everyOutcome() []referee.Outcome {
 	var out []referee.Outcome
-	for o := referee.Outcome(0); o < 1000; o++ {
+	for o := referee.Outcome(0); o < 2000; o++ {
 		if o.Known() {
 			out = append(out, o)
 		}
@@ -22,8 +24,8 @@ func everyOutcome() []referee.Outcome {
 
 func TestOutcomesHaveOneNameEach(t *testing.T) {
 	all := everyOutcome()
-	if len(all) != 507 {
-		t.Fatalf("%d outcomes, want 500 statuses and 7 classes", len(all))
+	if len(all) != 524 {
+		t.Fatalf("%d outcomes, want 500 statuses, 17 of gRPC and 7 classes", len(all))
 	}
 	seen := map[string]bool{}
 	for _, o := range all {
@@ -52,9 +54,20 @@ func TestOutcomesAreKeysInJSON(t *testing.T) {
 	}
 }
 
+// serverFaults are the statuses of gRPC that blame the server.
+func serverFaults() []referee.Outcome {
+	var out []referee.Outcome
+	for _, code := range []codes.Code{
+		codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss,
+	} {
+		out = append(out, referee.GRPC(uint32(code)))
+	}
+	return out
+}
+
 func TestBad(t *testing.T) {
 	for _, o := range everyOutcome() {
-		want := o >= 500 || (o < 100 && o != referee.Stopped)
+		want := (o >= 500 && o < 1000) || (o < 100 && o != referee.Stopped) || slices.Contains(serverFaults(), o)
 		if got := referee.Bad(referee.Record{Outcome: o}); got != want {
 			t.Errorf("Bad(%s) = %t", o, got)
 		}
@@ -67,6 +80,8 @@ func TestParseBad(t *testing.T) {
 	}
 	for list, want := range map[string][]referee.Outcome{
 		"504":                 {504},
+		"grpc-0,GRPC-14":      {referee.GRPC(0), referee.GRPC(14)},
+		"grpc":                serverFaults(),
 		"504, reset":          {referee.Reset, 504},
 		"error":               classes,
 		"Timeout,403,stopped": {referee.Timeout, referee.Stopped, 403},
@@ -89,14 +104,14 @@ func TestParseBadClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range everyOutcome() {
-		if got := bad(referee.Record{Outcome: o}); got != (o >= 400) {
+		if got := bad(referee.Record{Outcome: o}); got != (o >= 400 && o < 1000) {
 			t.Errorf("5xx,4XX picks %s: %t", o, got)
 		}
 	}
 }
 
 func TestParseBadRefuses(t *testing.T) {
-	for _, list := range []string{"", "504,", "600", "99", "6xx", "0xx", "code>=500", "5x", "reset;504"} {
+	for _, list := range []string{"", "504,", "600", "99", "6xx", "0xx", "code>=500", "5x", "reset;504", "grpc-17", "grpc-", "grpc-x", "1014"} {
 		if _, err := referee.ParseBad(list); err == nil || !strings.Contains(err.Error(), "allowed") {
 			t.Errorf("ParseBad(%q): %v; want an error that says what is allowed", list, err)
 		}

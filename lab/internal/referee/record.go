@@ -40,7 +40,7 @@ type Record struct {
 	Latency uint32
 	// ExpectedTimeout is x-envoy-expected-rq-timeout-ms as the server received it; 0 when it was not there.
 	ExpectedTimeout uint32
-	// Outcome is the status or the error class.
+	// Outcome is the status of HTTP or gRPC or the error class.
 	Outcome Outcome
 	// Cohort is the place of the request's id on the ring, or Unknown.
 	Cohort Cohort
@@ -116,7 +116,7 @@ func DecodeRecord(b []byte) (Record, error) {
 
 func (r Record) validate() error {
 	if !r.Outcome.Known() {
-		return fmt.Errorf("outcome is %d; allowed: 100 to 599 or an error class 1 to %d", uint16(r.Outcome), Stopped)
+		return fmt.Errorf("outcome is %d; allowed: 100 to 599, 1000 to 1016 (gRPC) or an error class 1 to %d", uint16(r.Outcome), Stopped)
 	}
 	if r.Cohort < Unknown || r.Cohort >= Cohorts {
 		return fmt.Errorf("cohort is %d; allowed: -1 (unknown) to %d", r.Cohort, Cohorts-1)

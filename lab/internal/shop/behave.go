@@ -42,6 +42,7 @@ The flags given are the whole rule of that path: they replace the one before. Th
 wins. Without any of them the rules in force are shown.`,
 		Example: `  lab behave --app user-service --path /users --delay 300ms --jitter 100ms
   lab behave --pod user-service-v2-0 --fail 0.2 --fail-code 500
+  lab behave --app stock --fail 0.2 --fail-status 13
   lab behave --app user-service --fail 1 --fail-attempts 1     # the first attempt fails, a retry succeeds
   lab behave --app user-service --clear --path /users
   lab behave --app user-service --clear`,
@@ -71,6 +72,7 @@ func (f *behaveFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.jitter, "jitter", 0, "wait a random part of this more")
 	flags.Float64Var(&f.rule.FailRatio, "fail", 0, "share of requests that fail, 0 to 1")
 	flags.IntVar(&f.rule.FailCode, "fail-code", 0, "status of a failure (default 503)")
+	flags.IntVar(&f.rule.FailStatus, "fail-status", 0, "gRPC status of a failure, 1 to 16 (default 14, UNAVAILABLE)")
 	flags.IntVar(&f.rule.FailAttempts, "fail-attempts", 0, "only the first so many attempts of a request fail (default all)")
 	flags.Float64Var(&f.rule.SlowRatio, "slow", 0, "share of requests that wait --slow-delay more, 0 to 1")
 	flags.DurationVar(&f.slowDelay, "slow-delay", 0, "how much more the slow ones wait")

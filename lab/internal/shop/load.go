@@ -24,6 +24,7 @@ func newLoad(open opener) *cobra.Command {
 		Short: "Make load from the client pods, through their sidecars, and report what they saw",
 		Example: `  lab load run --rps 100 --duration 10s
   lab load run --rps 200 --duration 1m --target http://user-service --window 512,256 --series
+  lab load run --rps 50 --duration 10s --from mobile --target grpc://stock:9000
   lab load start --rps 500 --duration 30m --request-ids proxy
   lab load report --bad 5xx,reset --since 2026-01-02T15:04:05Z -o json
   lab load stop`,
@@ -56,7 +57,7 @@ func (f *specFlags) add(flags *pflag.FlagSet) {
 	s := &f.spec
 	flags.Float64Var(&s.RPS, "rps", 0, "requests per second of all pods together, at most 2000 (required)")
 	flags.DurationVar(&f.duration, "duration", 0, "length of the run, at most 2h (required)")
-	flags.StringVar(&s.Target, "target", "", "http URL to call (default: the service that the pod's app calls)")
+	flags.StringVar(&s.Target, "target", "", "http URL to call, or grpc://stock:9000 (default: the service that the pod's app calls)")
 	flags.StringSliceVar(&s.Paths, "path", nil, "path to call, repeatable; used in turn (default /)")
 	flags.StringVar(&s.Method, "method", "", "GET, HEAD, DELETE, POST or PUT (default GET)")
 	flags.IntVar(&s.Concurrency, "concurrency", 0, "requests in flight per pod; more are dropped and counted (default 512)")

@@ -27,7 +27,7 @@ func (f *reportFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.window, "window", "", "START,WIDTH on the ring of 4096 cohorts: split the requests by it")
 	flags.StringVar(&f.since, "since", "", "only requests sent at or after this time: RFC 3339 or Unix seconds")
 	flags.StringVar(&f.until, "until", "", "only requests sent before this time")
-	flags.StringVar(&f.bad, "bad", "5xx,error", "what counts as bad: statuses (504), classes (5xx), error, reset, timeout, …")
+	flags.StringVar(&f.bad, "bad", "5xx,grpc,error", "what counts as bad: statuses (504, grpc-14), classes (5xx, grpc), error, reset, timeout, …")
 	flags.BoolVar(&f.series, "series", false, "add a table by seconds")
 }
 

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 
 	"github.com/meshpol/meshpol/lab/internal/shop/app"
 	"github.com/meshpol/meshpol/lab/internal/shop/loadgen"
+	"github.com/meshpol/meshpol/lab/internal/shop/stock"
 )
 
-// Ending takes linger and twice drain at most, well below the ten seconds that the lab gives a pod.
+// Ending takes linger and three times drain at most, well below the ten seconds that the lab gives a pod.
 const (
 	// drain is how long the requests in flight of one port may still take.
 	drain = 2 * time.Second
@@ -29,6 +31,7 @@ const (
 type serveOptions struct {
 	name, pod, version string
 	listen, control    string
+	grpc               string
 	next               string
 	linger             time.Duration
 }
@@ -40,6 +43,7 @@ func ServeCmd() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the shop's sample service, and take orders on a control port",
 		Example: `  shop serve --name user-service-v2
+  shop serve --name stock --grpc :9000
   shop serve --name cart --listen :8080 --control :9901 --next http://user-service`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,6 +55,7 @@ func ServeCmd() *cobra.Command {
 	flags.StringVar(&o.name, "name", "", "name of the workload (required)")
 	flags.StringVar(&o.listen, "listen", ":8080", "address of the service")
 	flags.StringVar(&o.control, "control", ":9901", "address of the control port")
+	flags.StringVar(&o.grpc, "grpc", "", "address of the gRPC service (default none)")
 	flags.StringVar(&o.next, "next", "", "URL of the service to call for every request (default none)")
 	flags.StringVar(&o.pod, "pod", "", "name of the pod, told to clients (default $POD_NAME, else --name)")
 	flags.StringVar(&o.version, "version", "", "version told to clients (default the end of --name, such as v2, else v1)")
@@ -93,7 +98,14 @@ func serve(ctx context.Context, o serveOptions, log io.Writer) error {
 	}
 	defer control.Close()
 	fmt.Fprintf(log, "pod %s, version %s: service on %s, control on %s\n", o.pod, o.version, service.Addr(), control.Addr())
-	return serveOn(ctx, o, service, control)
+	var calls net.Listener
+	if o.grpc != "" {
+		if calls, err = listen(ctx, "gRPC service", o.grpc); err != nil {
+			return err
+		}
+		defer calls.Close()
+	}
+	return serveOn(ctx, o, service, control, calls)
 }
 
 func listen(ctx context.Context, what, address string) (net.Listener, error) {
@@ -105,7 +117,8 @@ func listen(ctx context.Context, what, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-func serveOn(ctx context.Context, o serveOptions, service, control net.Listener) error {
+// serveOn serves on open listeners; that of gRPC calls may be nil.
+func serveOn(ctx context.Context, o serveOptions, service, control, calls net.Listener) error {
 	a, err := app.New(app.Config{Pod: o.pod, Version: o.version, Next: o.next})
 	if err != nil {
 		return err
@@ -119,9 +132,15 @@ func serveOn(ctx context.Context, o serveOptions, service, control net.Listener)
 	// No idle timeout: the proxy decides how long a connection is kept, else both may close it at the same moment.
 	front := &http.Server{Handler: a, ReadHeaderTimeout: headerTimeout}
 	back := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	go func() { failed <- front.Serve(service) }()
 	go func() { failed <- back.Serve(control) }()
+	rpc := grpc.NewServer()
+	if calls != nil {
+		service := a.GRPC()
+		stock.Register(rpc, service)
+		go func() { failed <- rpc.Serve(service.Listen(calls)) }()
+	}
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serving: %w", err)
@@ -130,7 +149,15 @@ func serveOn(ctx context.Context, o serveOptions, service, control net.Listener)
 		load.Close()
 		time.Sleep(o.linger)
 	}
+	endCalls(rpc)
 	return errors.Join(err, shutDown(ctx, front), shutDown(ctx, back))
+}
+
+// endCalls lets gRPC calls end for a while and then cuts them off.
+func endCalls(s *grpc.Server) {
+	timer := time.AfterFunc(drain, s.Stop)
+	defer timer.Stop()
+	s.GracefulStop()
 }
 
 // shutDown lets requests end for a while and then cuts them off; that is no error.

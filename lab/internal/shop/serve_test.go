@@ -15,16 +15,16 @@ import (
 
 // pod is a served pod of the test's own.
 type pod struct {
-	service, control string
-	stop             context.CancelFunc
-	ended            chan error
+	service, control, grpc string
+	stop                   context.CancelFunc
+	ended                  chan error
 }
 
 func startPod(t *testing.T, o serveOptions) pod {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var listeners []net.Listener
-	for range 2 {
+	for range 3 {
 		listener, err := listen(ctx, "test", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -34,9 +34,10 @@ func startPod(t *testing.T, o serveOptions) pod {
 	o.complete("")
 	p := pod{
 		service: "http://" + listeners[0].Addr().String(), control: "http://" + listeners[1].Addr().String(),
+		grpc: "grpc://" + listeners[2].Addr().String(),
 		stop: cancel, ended: make(chan error, 1),
 	}
-	go func() { p.ended <- serveOn(ctx, o, listeners[0], listeners[1]) }()
+	go func() { p.ended <- serveOn(ctx, o, listeners[0], listeners[1], listeners[2]) }()
 	t.Cleanup(cancel)
 	return p
 }

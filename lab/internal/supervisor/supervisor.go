@@ -182,12 +182,16 @@ func (s *Supervisor) startPods(ctx context.Context) error {
 	if err := s.steps.do("istiod", func() error { return istiod.await(ctx, 1) }); err != nil {
 		return err
 	}
+	documents := []func() ([]byte, error){manifest.Telemetry}
 	if s.settings.Shop {
-		shop, err := manifest.Shop()
+		documents = append(documents, manifest.Shop)
+	}
+	for _, render := range documents {
+		text, err := render()
 		if err != nil {
 			return err
 		}
-		if err := s.client.Apply(ctx, shop); err != nil {
+		if err := s.client.Apply(ctx, text); err != nil {
 			return err
 		}
 	}

@@ -131,7 +131,7 @@ func (l *Lab) Clear(ctx context.Context) error {
 	if err := l.deleteOurs(ctx); err != nil {
 		return err
 	}
-	return l.Behave(ctx, []string{"web", "mobile", "cart", "user-service"}, nil)
+	return l.Behave(ctx, []string{"web", "mobile", "cart", "user-service", "stock"}, nil)
 }
 
 func (l *Lab) deleteOurs(ctx context.Context) error {

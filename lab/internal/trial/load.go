@@ -19,15 +19,28 @@ type Load struct {
 	pods []fleet.Pod
 }
 
+// clientTimeout is how long a client of a trial waits for an answer.
+const clientTimeout = 10 * time.Second
+
 // StartLoad divides a rate over the client pods (web and mobile) and returns when all of them send.
 func (l *Lab) StartLoad(ctx context.Context, rps float64, duration time.Duration) (*Load, error) {
+	return l.StartLoadOf(ctx, loadgen.Spec{RPS: rps, Duration: jsonhttp.Duration(duration), Paths: []string{"/checkout", "/list"}})
+}
+
+// StartCalls is StartLoad for calls of the gRPC service.
+func (l *Lab) StartCalls(ctx context.Context, rps float64, duration time.Duration) (*Load, error) {
+	return l.StartLoadOf(ctx, loadgen.Spec{RPS: rps, Duration: jsonhttp.Duration(duration), Target: "grpc://stock:9000"})
+}
+
+// StartLoadOf is StartLoad with all of its choices; the clients make the request ids.
+func (l *Lab) StartLoadOf(ctx context.Context, spec loadgen.Spec) (*Load, error) {
 	pods, err := fleet.Pods(ctx, l.Kubeconfig, []string{"web", "mobile"})
 	if err != nil {
 		return nil, err
 	}
-	spec := map[string]any{
-		"rps": rps / float64(len(pods)), "duration": jsonhttp.Duration(duration), "requestIDs": loadgen.ClientIDs,
-		"timeout": jsonhttp.Duration(10 * time.Second), "paths": []string{"/checkout", "/list"},
+	spec.RPS /= float64(len(pods))
+	if spec.Timeout == 0 {
+		spec.Timeout = jsonhttp.Duration(clientTimeout)
 	}
 	load := &Load{lab: l, pods: pods}
 	load.Stop(ctx) // what another run may have left

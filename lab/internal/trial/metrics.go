@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -31,25 +32,53 @@ func (l *Lab) AwaitMetrics(ctx context.Context) error {
 
 // scraped counts the pods of which Prometheus has a proxy's statistics.
 func (l *Lab) scraped(ctx context.Context) (int, error) {
-	ask := l.Prometheus + "/api/v1/query?query=" + url.QueryEscape(`count(count by (namespace, pod) (envoy_server_uptime))`)
+	samples, err := l.Query(ctx, `count(count by (namespace, pod) (envoy_server_uptime))`)
+	if err != nil || len(samples) == 0 {
+		return 0, err
+	}
+	return int(samples[0].Value), nil
+}
+
+// Sample is one value that Prometheus answers with.
+type Sample struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Query asks Prometheus for the value of an expression at this moment.
+func (l *Lab) Query(ctx context.Context, expression string) ([]Sample, error) {
+	ask := l.Prometheus + "/api/v1/query?query=" + url.QueryEscape(expression)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ask, nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	var answer struct {
-		Data struct {
-			Result []struct{ Value [2]any }
+		Error string
+		Data  struct {
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
 		}
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || len(answer.Data.Result) == 0 {
-		return 0, err
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("reading Prometheus' answer to %s: %w", expression, err)
 	}
-	n := 0
-	_, err = fmt.Sscan(fmt.Sprint(answer.Data.Result[0].Value[1]), &n)
-	return n, err
+	if answer.Error != "" {
+		return nil, fmt.Errorf("asking Prometheus for %s: %s", expression, answer.Error)
+	}
+	var out []Sample
+	for _, r := range answer.Data.Result {
+		value, err := strconv.ParseFloat(fmt.Sprint(r.Value[1]), 64)
+		if err != nil {
+			return nil, fmt.Errorf("reading Prometheus' answer to %s: %w", expression, err)
+		}
+		out = append(out, Sample{Labels: r.Metric, Value: value})
+	}
+	return out, nil
 }

@@ -32,8 +32,14 @@ func (n names) cloneStem(i int) string { return fmt.Sprintf("%s%d-", n.clone(), 
 // twin is the name of the entry that counts the old side of a narrowed policy.
 func (n names) twin(i int) string { return fmt.Sprintf("%s%s-%d", twinPrefix, n.rev, i) }
 
-// newStat is the statPrefix of the clones.
-func (n names) newStat() string { return "mp-" + n.rev + "-new" }
+// newStat is the statPrefix of the clones. In step 0, where they still have the old policy, it is another one: requests
+// that began there and end in the next step would be counted as the new policy's.
+func (n names) newStat(m policy.Mode) string {
+	if m == policy.Staged {
+		return "mp-" + n.rev + "-half"
+	}
+	return "mp-" + n.rev + "-new"
+}
 
 // oldStat is the statPrefix of the originals. From the second VirtualService on it is numbered, so that its absence
 // proves one object's write.

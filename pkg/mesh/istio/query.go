@@ -10,42 +10,69 @@ import (
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
-// Query asks for Envoy's own route statistics of both sides: finished requests by code, and the duration histogram in
-// milliseconds. Retries are not counted twice (upstream_rq_total would). At the fold there are no sides any more: all is
-// new, counted by the fold's own statPrefix, and before Istio 1.23 by the clients' istio_requests_total.
+// Query asks for the counters of both sides, from Istio's standard metrics of the clients where they tell more, else
+// from Envoy's own route statistics.
 //
-// By request the name of the series tells its side. By instance the pod does, through instances.
+// By request the name of the route statistics tells the side; they are blind to gRPC status, so that for gRPC the
+// standard metrics are wanted, with the tag meshpol_cohort. By instance the pod tells the side, through instances. At the
+// fold there are no sides any more: all is new, counted by the fold's own statPrefix.
 func (Mesh) Query(
 	s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side,
 ) (metrics.Query, error) {
-	q, err := queryFor(s, c, e)
+	q, err := queryFor(s, c, e, instances)
 	if e.By == policy.ByInstance {
 		q.Instances = instances
 	}
 	return q, onMesh(err, s)
 }
 
-func queryFor(s *policy.Snapshot, c policy.Change, e policy.Exposure) (metrics.Query, error) {
+func queryFor(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances map[string]metrics.Side) (metrics.Query, error) {
 	f, err := newFinder(s, c)
 	if err != nil {
 		return metrics.Query{}, err
 	}
-	exported := atLeast(s.Mesh.Version, 23)
-	if !exported && e.By != policy.All {
+	sites, err := f.sites()
+	if err != nil {
+		return metrics.Query{}, err
+	}
+	has, exported := s.Metrics[f.host.fqdn()], atLeast(s.Mesh.Version, 23)
+	grpc := slices.ContainsFunc(f.ports, func(p servicePort) bool { return p.grpc && f.concerns(p) })
+	switch {
+	case e.By == policy.All && (!exported || grpc && has.Standard):
+		return f.standard(metrics.New), nil
+	case e.By == policy.ByInstance && has.Standard && f.whole():
+		return f.standard(""), nil // a pod that is not known is on neither side
+	case (e.By == policy.ByRequest || e.By == policy.ByMatch) && has.Cohorts && (grpc || !exported):
+		return f.cohorts(sites), nil
+	case !exported:
 		return metrics.Query{}, refusal(codeNoRouteStats, f.first(), "",
 			"Istio before 1.23 does not export the route statistics that tell the two sides apart",
-			"upgrade, or run without analysis")
+			"give the standard metrics the tag "+cohortTag+", upgrade, or run without analysis")
 	}
-	sites, err := f.sites()
-	switch {
-	case err != nil:
-		return metrics.Query{}, err
-	case e.By != policy.All:
-		return f.routeStatistics(sites)
-	case exported:
-		return f.foldStatistics(sites), nil
+	var q metrics.Query
+	if e.By == policy.All {
+		q = f.foldStatistics(sites)
+	} else if q, err = f.routeStatistics(sites, e.Mode); err != nil {
+		return q, err
 	}
-	return f.standard(), nil
+	if forPods := e.Mode == policy.Staged && instances != nil; grpc && !forPods {
+		q.Blind = blindToGRPC
+	}
+	return q, nil
+}
+
+// blindToGRPC is why route statistics cannot judge gRPC.
+const blindToGRPC = "failures of gRPC come with code 200, and Envoy's route statistics do not have their status; Istio's metrics of the " +
+	"clients (istio_requests_total) do: by instance as they are, by request with the tag " + cohortTag + " (docs/metrics.md)"
+
+// concerns tells whether the policies reach a port.
+func (f *finder) concerns(p servicePort) bool {
+	return slices.ContainsFunc(f.rules, func(r rule) bool { return r.target.Port == nil || int64(*r.target.Port) == p.number })
+}
+
+// whole tells whether the policies concern every request to the service.
+func (f *finder) whole() bool {
+	return !slices.ContainsFunc(f.rules, func(r rule) bool { return r.target.Port != nil && len(f.ports) > 1 || len(r.target.Routes) > 0 })
 }
 
 // anyHost is how the names of route statistics begin, whatever the virtual host.
@@ -58,9 +85,9 @@ type stem struct {
 	name   string
 }
 
-func (f *finder) routeStatistics(sites []site) (metrics.Query, error) {
+func (f *finder) routeStatistics(sites []site, mode policy.Mode) (metrics.Query, error) {
 	n := names{f.c.Rev}
-	stems := []stem{{side: metrics.New, before: anyHost, name: routeStem(n.newStat())}}
+	stems := []stem{{side: metrics.New, before: anyHost, name: routeStem(n.newStat(mode))}}
 	for i, st := range sites {
 		stems = append(stems, stem{side: metrics.Old, before: anyHost, name: routeStem(n.oldStat(i))})
 		for _, p := range ownPrefixes(st) {
@@ -108,16 +135,14 @@ func (f *finder) foldStatistics(sites []site) metrics.Query {
 	return q
 }
 
-// codes says what the policies themselves refuse. Route statistics have no response flags, so that the code must do: a
-// timeout answers 504, a full pool 503.
+// codes says what the policies themselves refuse. Route statistics have no response flags, so that the code must do. A
+// breaker that only ejects refuses nothing.
 func (f *finder) codes() metrics.CodeRules {
 	out := metrics.DefaultCodes()
 	for _, r := range f.rules {
-		switch {
-		case r.breaker != nil && len(r.breaker.pool) > 0:
-			out.Refused, out.RefusedFlags = append(out.Refused, "503"), append(out.RefusedFlags, "UO")
-		case r.timeout != "":
-			out.Refused, out.RefusedFlags = append(out.Refused, "504"), append(out.RefusedFlags, "UT")
+		if ejectsOnly := r.breaker != nil && len(r.breaker.pool) == 0; !ejectsOnly && !r.removesTimeout() {
+			w, _ := metrics.WatchOf(r.key.Kind)
+			out = out.And(w.Codes)
 		}
 	}
 	return out
@@ -128,15 +153,16 @@ func queryOf(stems []stem) metrics.Query {
 	var rules []metrics.SeriesRule
 	for _, s := range stems {
 		names = append(names, s.before+s.name)
-		// The histogram's name begins with the counter's, so its rule comes first.
+		// The others' names begin with the counter's, so their rules come first. The total counts attempts.
 		rules = append(rules,
 			metrics.SeriesRule{NameContains: s.name + "_time", Side: s.side, Class: metrics.ClassDuration},
+			metrics.SeriesRule{NameContains: s.name + "_total", Side: s.side, Class: metrics.ClassAttempt},
 			metrics.SeriesRule{NameContains: s.name, Side: s.side, Class: metrics.ClassCode})
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
 	return metrics.Query{
-		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket)?",response_code_class=""}`, strings.Join(names, "|")),
+		Selector: fmt.Sprintf(`{__name__=~"(%s)(_time_bucket|_total)?",response_code_class=""}`, strings.Join(names, "|")),
 		Rules:    rules,
 	}
 }
@@ -185,18 +211,4 @@ func usesPrefix(vs tree, prefix string) bool {
 	return slices.ContainsFunc(trees(field(vs, "spec", "http")), func(e tree) bool {
 		return slices.ContainsFunc(matchesOf(e), func(m tree) bool { return flat(text(m["statPrefix"])) == flat(prefix) })
 	})
-}
-
-// standard asks for the standard metrics of the clients, which have response flags.
-func (f *finder) standard() metrics.Query {
-	codes := f.codes()
-	codes.Refused = nil
-	return metrics.Query{
-		Selector: fmt.Sprintf(`{__name__=~"istio_requests_total|istio_request_duration_milliseconds_bucket",reporter="source",destination_service=%q}`, f.host.fqdn()),
-		Rules: []metrics.SeriesRule{
-			{NameContains: "istio_request_duration_milliseconds", Side: metrics.New, Class: metrics.ClassDuration},
-			{NameContains: "istio_requests_total", Side: metrics.New, Class: metrics.ClassCode},
-		},
-		Codes: codes,
-	}
 }

@@ -45,7 +45,7 @@ func TestQueryByRequest(t *testing.T) {
 		vhost + "mp_1a2b3c4d_new_upstream_rq_time_bucket":                     "new duration",
 		vhost + "mp_1a2b3c4d_old_upstream_rq_time_bucket":                     "old duration",
 		"envoy_vhost_shop_example_org_443_route_mp_1a2b3c4d_old_upstream_rq":  "old code",
-		vhost + "mp_1a2b3c4d_new_upstream_rq_total":                           "not asked for",
+		vhost + "mp_1a2b3c4d_new_upstream_rq_total":                           "new attempt",
 		vhost + "mp_1a2b3c4d_new_upstream_rq_completed":                       "not asked for",
 		vhost + "mp_1a2b3c4d_new_upstream_rq_xx":                              "not asked for",
 		vhost + "mp_1a2b3c4d_new_upstream_rq_timeout":                         "not asked for",
@@ -144,5 +144,23 @@ func TestQueryRefusesOneNameForTwo(t *testing.T) {
 	}
 	if err := ask(cartService + vs("cart", "cart-a.b.org", "uri: {prefix: /}") + other("statPrefix: pay")); err != nil {
 		t.Errorf("got %v: prefixes of ours cannot collide", err)
+	}
+}
+
+// TestStep0CountsForItself: a request that began in step 0, under the old policy, and ends in the next step must not be
+// counted for the new policy there.
+func TestStep0CountsForItself(t *testing.T) {
+	base, c := cartService+cartRoutes, pol("Timeout", cartTimeout)
+	const staged, enforced = "envoy_vhost_cart_shop_svc_cluster_local_80_route_mp_1a2b3c4d_half_upstream_rq", "envoy_vhost_cart_shop_svc_cluster_local_80_route_mp_1a2b3c4d_new_upstream_rq"
+	for _, e := range []policy.Exposure{byRequest(policy.Staged, 0.5), byRequest(policy.Enforce, 0.01)} {
+		isStaged := e.Mode == policy.Staged
+		q := query(t, base, c, e)
+		if a, b := sideOf(q, staged) == "new code", sideOf(q, enforced) == "new code"; a != isStaged || b == isStaged {
+			t.Errorf("%s: its own series %t, those of the new policy %t", e, a, b)
+		}
+		text := asJSON(compileText(t, base, c, e).Stages[0].Object.Object)
+		if strings.Contains(text, "mp-1a2b3c4d-half") != isStaged || strings.Contains(text, "mp-1a2b3c4d-new") == isStaged {
+			t.Errorf("%s: %s", e, text)
+		}
 	}
 }

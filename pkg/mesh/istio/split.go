@@ -177,7 +177,7 @@ func (p *splitter) clone(st site, e tree, matches []tree, rules []rule, did *pla
 		out = p.enforced(st, out, rules)
 	}
 	out["name"] = p.names.cloneAt(number, tag(p.exposure))
-	out["match"] = list(withStat(ms, p.names.newStat(), true))
+	out["match"] = list(withStat(ms, p.names.newStat(p.exposure.Mode), true))
 	did.clones = append(did.clones, cloned{
 		name: text(out["name"]), number: number, everywhere: slices.ContainsFunc(matches, everywhere),
 	})

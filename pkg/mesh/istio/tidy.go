@@ -125,7 +125,7 @@ func (n names) goneFrom(o *unstructured.Unstructured) []mesh.Marker {
 			absent(scopeRoutes, name)
 		}
 		for _, m := range trees(e["match"]) {
-			if s := text(m["statPrefix"]); n.ourStat(s) && s != n.newStat() {
+			if s := text(m["statPrefix"]); n.ourStat(s) && s != n.newStat(policy.Staged) && s != n.newStat(policy.Enforce) {
 				absent(scopeRoutes, s)
 			}
 		}

@@ -166,3 +166,15 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestSkew(t *testing.T) {
+	asked := time.Unix(1772366400, 0)
+	answered := asked.Add(4 * time.Second)
+	for clock, want := range map[time.Duration]time.Duration{
+		-10 * time.Second: -10 * time.Second, 0: 0, 3 * time.Second: 0, 4 * time.Second: 0, 64 * time.Second: time.Minute,
+	} {
+		if got := skew(asked.Add(clock), asked, answered); got != want {
+			t.Errorf("a clock %s after the question, answered after 4 s: %s, want %s", clock, got, want)
+		}
+	}
+}

@@ -34,20 +34,48 @@ func (d Detection) Age(now time.Time) time.Duration { return now.Add(d.Skew).Sub
 // Detect asks whether Prometheus is there, whether it scrapes any proxy (AnyEnvoy, or another selector), how often, and
 // how fresh its samples are. No proxy is no error: Pods is 0.
 func (p *Provider) Detect(ctx context.Context, now time.Time, selector string) (Detection, error) {
+	asked := time.Now()
 	clock, err := p.vector(ctx, "vector(time())", time.Time{})
 	if err != nil {
 		return Detection{}, err
 	}
 	var d Detection
 	if len(clock) == 1 {
-		d.Skew = time.UnixMilli(int64(clock[0].Value * 1000)).Sub(now).Round(time.Second)
+		d.Skew = skew(time.UnixMilli(int64(clock[0].Value*1000)), now, now.Add(time.Since(asked)))
 	}
-	pods, err := p.vector(ctx, fmt.Sprintf("count by (namespace, pod, kubernetes_namespace, kubernetes_pod_name, instance) (%s)", selector), time.Time{})
+	pods, err := p.vector(ctx, fmt.Sprintf("count by (%s) (%s)", podNames, selector), time.Time{})
 	if err != nil || len(pods) == 0 {
 		return d, err
 	}
 	d.Pods = countPods(pods)
+	p.sampling.learn(pods[0].Metric)
 	return p.sampleSpacing(ctx, d, selector, pods)
+}
+
+// Standard asks how many pods have series of a selector in the last minutes, and whether a label of theirs has a value.
+func (p *Provider) Standard(ctx context.Context, selector, label string) (pods int, labelled bool, err error) {
+	found, err := p.vector(ctx, fmt.Sprintf("count by (%s, %s) (%s)", label, podNames, selector), time.Time{})
+	for _, s := range found {
+		if v := s.Metric[model.LabelName(label)]; v != "" && v != "unknown" {
+			labelled = true
+		}
+	}
+	return countPods(found), labelled, err
+}
+
+// podNames are the labels by which podOf tells pods apart.
+const podNames = "namespace, pod, pod_name, kubernetes_namespace, kubernetes_pod_name, exported_namespace, exported_pod, instance"
+
+// skew is how far a clock that was read between two moments is outside of them: an answer that took long is no wrong clock.
+func skew(clock, asked, answered time.Time) time.Duration {
+	switch {
+	case clock.Before(asked):
+		return clock.Sub(asked).Round(time.Second)
+	case clock.After(answered):
+		return clock.Sub(answered).Round(time.Second)
+	default:
+		return 0
+	}
 }
 
 func countPods(v model.Vector) int {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -26,7 +27,7 @@ const (
 	BadQuery      Kind = "bad query"      // Prometheus does not understand or refuses the query
 	TooLarge      Kind = "too large"      // the answer is larger than Options.MaxBytes
 	Timeout       Kind = "timeout"        // no answer in time
-	Server        Kind = "server"         // 5xx, or a query that Prometheus itself gave up
+	Server        Kind = "server"         // 5xx, too many questions (429), or a query that Prometheus itself gave up
 	BadAnswer     Kind = "bad answer"     // something answered, but not as Prometheus does
 )
 
@@ -52,8 +53,12 @@ func (e *Error) Retry() bool {
 
 // Error says what happened, in words a person can act on.
 func (e *Error) Error() string {
+	brokeOff := errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF)
 	switch e.Kind {
 	case Unreachable:
+		if brokeOff {
+			return fmt.Sprintf("Prometheus at %s broke off its answer", e.Address)
+		}
 		return fmt.Sprintf("Prometheus at %s cannot be reached: %v", e.Address, cause(e.Err))
 	case TLS:
 		return fmt.Sprintf("Prometheus at %s: certificate not trusted: %v; name its CA", e.Address, cause(e.Err))
@@ -159,6 +164,8 @@ func kindOfAPI(e *promv1.Error) (Kind, int) {
 		return NoCredentials, status
 	case status == http.StatusForbidden:
 		return Forbidden, status
+	case status == http.StatusTooManyRequests:
+		return Server, status
 	case e.Type == promv1.ErrBadData, e.Type == promv1.ErrExec:
 		return BadQuery, status
 	case e.Type == promv1.ErrTimeout, e.Type == promv1.ErrCanceled, e.Type == promv1.ErrServer:

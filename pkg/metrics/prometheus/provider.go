@@ -26,9 +26,10 @@ var (
 
 // Provider answers metrics.Query from one Prometheus. It is safe for use by several goroutines.
 type Provider struct {
-	api     promv1.API
-	address string
-	options Options
+	api      promv1.API
+	address  string
+	options  Options
+	sampling sampling
 }
 
 // New checks the options and opens no connection yet.
@@ -66,7 +67,7 @@ func (p *Provider) Read(ctx context.Context, q metrics.Query, now time.Time, win
 	if window < time.Second {
 		return nil, fmt.Errorf("reading Prometheus: the window %s is shorter than a second", window)
 	}
-	matrix, err := p.matrix(ctx, RangeQuery(q.Selector, window), now)
+	matrix, err := p.bounded(ctx, q, now, window)
 	if err != nil {
 		return nil, err
 	}

@@ -153,6 +153,7 @@ func TestErrorsAreUnderstood(t *testing.T) {
 		{"Prometheus gave up", 503, `{"status":"error","errorType":"timeout","error":"query timed out"}`, Server, "503", true},
 		{"its own timeout", 400, `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`, Server, "timed out", true},
 		{"broken gateway", 502, "<html>\nBad Gateway</html>", Server, "502: <html>", true},
+		{"too many questions", 429, "slow down", Server, "could not answer: client error: 429: slow down", true},
 		{"some web site", 200, "<html>hello</html>", BadAnswer, "is not Prometheus", false},
 		{"not found", 404, strings.Repeat("x", 500), BadAnswer, "…", false},
 		{"a vector", 200, `{"status":"success","data":{"resultType":"vector","result":[]}}`, BadAnswer, "vector instead of a matrix", false},
@@ -174,6 +175,20 @@ func TestErrorsAreUnderstood(t *testing.T) {
 				t.Errorf("more than one line: %q", err)
 			}
 		})
+	}
+}
+
+func TestAnswerCutOff(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"status":"success","data":{"resultType":"matrix","result":[{"metric":`))
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(s.Close)
+	var e *Error
+	err := open(t, s.URL, nil).Ping(context.Background())
+	if !errors.As(err, &e) || e.Kind != Unreachable || !e.Retry() || !strings.Contains(err.Error(), s.URL) || !strings.Contains(err.Error(), "broke off") {
+		t.Errorf("%v (%+v)", err, e)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/meshpol/meshpol/lab/internal/shop/jsonhttp"
 )
 
@@ -21,6 +23,8 @@ type Rule struct {
 	// FailRatio of the requests is answered with FailCode (503 when it is 0).
 	FailRatio float64 `json:"failRatio,omitempty"`
 	FailCode  int     `json:"failCode,omitempty"`
+	// FailStatus is what a gRPC call fails with, a status of gRPC other than OK (UNAVAILABLE when it is 0).
+	FailStatus int `json:"failStatus,omitempty"`
 	// FailAttempts limits failures to the first attempts of a request, as the proxy counts them; 0 is no limit. With 1
 	// and a FailRatio of 1 every retry succeeds.
 	FailAttempts int `json:"failAttempts,omitempty"`
@@ -71,6 +75,9 @@ func (r Rule) validate(place string) error {
 	if r.FailCode != 0 && (r.FailCode < 400 || r.FailCode > 599) {
 		return jsonhttp.Refuse(place+"failCode", r.FailCode, "400 to 599")
 	}
+	if r.FailStatus < 0 || r.FailStatus > int(codes.Unauthenticated) {
+		return jsonhttp.Refuse(place+"failStatus", r.FailStatus, "1 to 16, a status of gRPC")
+	}
 	if r.FailAttempts < 0 {
 		return jsonhttp.Refuse(place+"failAttempts", r.FailAttempts, "0 (no limit) or more")
 	}
@@ -119,6 +126,14 @@ func (r Rule) failCode() int {
 		return 503
 	}
 	return r.FailCode
+}
+
+// failStatus is the gRPC status of a failure.
+func (r Rule) failStatus() codes.Code {
+	if r.FailStatus == 0 {
+		return codes.Unavailable
+	}
+	return codes.Code(r.FailStatus)
 }
 
 // action is what happens to one request.

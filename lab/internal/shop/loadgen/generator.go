@@ -47,13 +47,22 @@ func (g *Generator) Start(ctx context.Context, s Spec) (Progress, error) {
 	if g.run != nil && !g.run.over() {
 		return Progress{}, &BusyError{Run: g.run.id, State: g.run.state()}
 	}
-	transport, closeIdle := g.transport(s)
-	r, err := startRun(ctx, s, transport, closeIdle)
+	sender, closeIdle, err := g.connect(s)
 	if err != nil {
 		return Progress{}, err
 	}
-	g.run = r
-	return r.progress(), nil
+	g.run = startRun(ctx, s, sender, closeIdle)
+	return g.run.progress(), nil
+}
+
+// connect makes what sends the requests of a run, and what frees its connections.
+func (g *Generator) connect(s Spec) (transmitter, func(), error) {
+	if s.grpc() {
+		return newCaller(s)
+	}
+	transport, closeIdle := g.transport(s)
+	sender, err := newSender(s, transport)
+	return sender, closeIdle, err
 }
 
 // Progress is how far the last run is.

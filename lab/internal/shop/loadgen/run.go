@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,13 +25,18 @@ const (
 	Stopped  State = "stopped"
 )
 
+// transmitter sends the request of a slot and waits for its end. It is used by many goroutines at once.
+type transmitter interface {
+	send(ctx context.Context, slot int, due time.Time) seen
+}
+
 // run is one load. Its goroutines end when its schedule is over or stopped and no request is in flight.
 type run struct {
 	id     string
 	spec   Spec
 	start  time.Time
 	memory *memory
-	sender *sender
+	sender transmitter
 
 	stopSchedule context.CancelFunc
 	abort        context.CancelFunc
@@ -55,11 +59,7 @@ type Problem struct {
 }
 
 // startRun begins a load at once. It outlives ctx, of which it only keeps the values.
-func startRun(ctx context.Context, s Spec, transport http.RoundTripper, closeIdle func()) (*run, error) {
-	sender, err := newSender(s, transport)
-	if err != nil {
-		return nil, err
-	}
+func startRun(ctx context.Context, s Spec, sender transmitter, closeIdle func()) *run {
 	requests, abort := context.WithCancel(context.WithoutCancel(ctx))
 	schedule, stopSchedule := context.WithCancel(requests)
 	now := time.Now()
@@ -75,7 +75,7 @@ func startRun(ctx context.Context, s Spec, transport http.RoundTripper, closeIdl
 		r.draining.Store(true)
 		r.requests.Wait()
 	}()
-	return r, nil
+	return r
 }
 
 // follow sends what is due until the schedule is over or cancelled.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -137,19 +136,7 @@ func (o *seen) read(resp *http.Response, id string) error {
 	if r.Outcome = referee.Outcome(resp.StatusCode); !r.Outcome.Known() {
 		return fmt.Errorf("status %d is none of HTTP", resp.StatusCode)
 	}
-	h := resp.Header
-	timeout, _ := strconv.ParseUint(h.Get(header.SeenExpectedTimeout), 10, 32)
-	attempt, _ := strconv.ParseUint(h.Get(header.SeenAttempt), 10, 64)
-	r.ExpectedTimeout, r.Attempt = uint32(timeout), uint8(min(attempt, 255))
-	o.server = referee.Server{Pod: h.Get(header.Pod), Version: h.Get(header.Version)}
-	if seenID := h.Get(header.SeenRequestID); seenID != "" {
-		cohort := referee.CohortOf(seenID)
-		if id == "" {
-			r.Cohort = cohort
-		} else if cohort != r.Cohort {
-			r.Flags |= referee.IDChanged
-		}
-	}
+	o.note(resp.Header.Get, id)
 	_, err := io.Copy(io.Discard, resp.Body)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshpol/meshpol/lab/internal/shop/header"
 	"github.com/meshpol/meshpol/lab/internal/shop/jsonhttp"
+	"github.com/meshpol/meshpol/lab/internal/shop/stock"
 )
 
 // The limits of a run.
@@ -41,7 +42,8 @@ const (
 
 // Spec is one run. The zero value of an optional field stands for its default.
 type Spec struct {
-	// Target is an http URL; its path comes before Paths. Default: the service that the pod calls.
+	// Target is an http URL, whose path comes before Paths, or grpc://HOST:PORT: the shop's gRPC service there is called,
+	// on one connection. Default: the service that the pod calls.
 	Target string `json:"target"`
 	// RPS is the rate, more than 0 and at most MaxRPS. Required.
 	RPS float64 `json:"rps"`
@@ -87,8 +89,11 @@ func (s Spec) complete(defaultTarget string) (Spec, error) {
 	s.MaxRecords = either(s.MaxRecords, MaxRecords)
 	if len(s.Paths) == 0 {
 		s.Paths = []string{"/"}
+		if s.grpc() {
+			s.Paths = []string{stock.CheckMethod}
+		}
 	}
-	for _, check := range []func() error{s.checkTarget, s.checkBounds, s.checkPaths, s.checkChoices, s.checkHeaders} {
+	for _, check := range []func() error{s.checkTarget, s.checkGRPC, s.checkBounds, s.checkPaths, s.checkChoices, s.checkHeaders} {
 		if err := check(); err != nil {
 			return Spec{}, err
 		}
@@ -106,8 +111,32 @@ func either[T comparable](value, fallback T) T {
 
 func (s Spec) checkTarget() error {
 	u, err := url.Parse(s.Target)
+	if s.grpc() {
+		if err != nil || u.Port() == "" || u.Path != "" || u.RawQuery != "" {
+			return jsonhttp.Refuse("target", s.Target, "for gRPC a host and a port, such as grpc://stock:9000")
+		}
+		return nil
+	}
 	if err != nil || u.Scheme != "http" || u.Host == "" || u.RawQuery != "" {
 		return jsonhttp.Refuse("target", s.Target, "an http URL without a query, such as http://user-service")
+	}
+	return nil
+}
+
+// grpc tells whether the run calls the gRPC service.
+func (s Spec) grpc() bool { return strings.HasPrefix(s.Target, "grpc://") }
+
+// checkGRPC refuses what a gRPC call has no choice in.
+func (s Spec) checkGRPC() error {
+	switch {
+	case !s.grpc():
+		return nil
+	case !slices.Equal(s.Paths, []string{stock.CheckMethod}):
+		return jsonhttp.Refuse("paths", strings.Join(s.Paths, ","), "for gRPC nothing but "+stock.CheckMethod)
+	case s.Method != http.MethodGet:
+		return jsonhttp.Refuse("method", s.Method, "none for gRPC")
+	case !*s.KeepAlive:
+		return jsonhttp.Refuse("keepalive", false, "true for gRPC")
 	}
 	return nil
 }

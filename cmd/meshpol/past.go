@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/rollout"
+)
+
+// past is what the metrics source of a session says of the time before its runs.
+type past struct {
+	facts     map[string]policy.MetricFacts
+	histories map[policy.Target]metrics.History
+}
+
+// standards is a source that knows which series it has.
+type standards interface {
+	// Standard is the number of pods that have series of a selector, and whether a label of theirs has a value.
+	Standard(ctx context.Context, selector, label string) (pods int, labelled bool, err error)
+}
+
+// learn asks the source what it has of the targets and what they did in the last hours. Without an answer a run goes on
+// with what it measures itself.
+func (s *session) learn(ctx context.Context, meter metrics.Provider, changes []policy.Change) {
+	s.past = past{facts: map[string]policy.MetricFacts{}, histories: map[policy.Target]metrics.History{}}
+	if source, ok := meter.(standards); ok {
+		for _, c := range changes {
+			of := s.mesh.Standard(c)
+			pods, tagged, err := source.Standard(ctx, of.Selector, of.Tag)
+			if err != nil {
+				s.app.warn("the metrics of %s are not known, route statistics are used: %v", c.Target, err)
+				continue
+			}
+			s.past.facts[of.Host] = policy.MetricFacts{Standard: pods > 0, Cohorts: tagged, Clients: pods}
+		}
+	}
+	s.snapshot = s.informed(s.snapshot)
+}
+
+// informed is a snapshot with what the metrics source has.
+func (s *session) informed(snapshot *policy.Snapshot) *policy.Snapshot {
+	out := *snapshot
+	out.Metrics = s.past.facts
+	return &out
+}
+
+// remember reads what the targets did in the last hours.
+func (s *session) remember(ctx context.Context, meter metrics.Provider, changes []policy.Change) {
+	source, ok := meter.(metrics.Historian)
+	for _, c := range changes {
+		q := s.mesh.Past(s.snapshot, c)
+		if !ok || q.Requests == "" {
+			continue
+		}
+		h, err := source.History(ctx, q, time.Now(), metrics.HistoryLength)
+		if err != nil {
+			s.app.warn("what %s did before is not known: %v", c.Target, err)
+			continue
+		}
+		s.past.histories[c.Target] = h
+	}
+}
+
+// clients is the number of client pods of a target, 0 where it is not known.
+func (s *session) clients(t policy.Target) int { return s.past.facts[hostOf(t)].Clients }
+
+// forecast is what a plan may promise; false where nothing is known of the traffic.
+func (p *planner) forecast(plan *rollout.Plan) (metrics.Forecast, bool) {
+	var steps []metrics.PlannedLength
+	for _, s := range plan.Steps {
+		length := metrics.PlannedLength{Kind: s.Kind, Share: s.Exposure.Share, Min: s.Min, Max: s.Max, MinRequests: s.MinRequests}
+		switch clients := p.session.clients(plan.Change.Target); {
+		case s.Kind == metrics.StepStage:
+			length.Share = 0
+		case s.Exposure.By == policy.All:
+			length.Share = 1
+		case s.Exposure.By == policy.ByInstance && clients > 0:
+			length.Share = float64(rollout.InstanceCount(s.Exposure, clients)) / float64(clients)
+		}
+		steps = append(steps, length)
+	}
+	before := p.session.past.histories[plan.Change.Target]
+	return metrics.ForecastOf(before, steps, judgeConfig(p.doc.Spec.Analysis, plan, 0, before))
+}

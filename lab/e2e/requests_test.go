@@ -1,0 +1,278 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/meshpol/meshpol/lab/internal/referee"
+	"github.com/meshpol/meshpol/lab/internal/shop/app"
+	"github.com/meshpol/meshpol/lab/internal/shop/jsonhttp"
+	"github.com/meshpol/meshpol/lab/internal/shop/loadgen"
+	"github.com/meshpol/meshpol/lab/internal/trial"
+)
+
+// ofClients is istio_requests_total of the client pods for one service. Requests that the proxy answers itself have no
+// destination namespace, and without a route the host that the client wrote stands for the service.
+const ofClients = `sum by (%[1]s) (istio_requests_total{reporter="source",destination_service=~"%[2]s|%[2]s.shop.svc.cluster.local",pod=~"(web|mobile)-.*"})`
+
+// counts are the values of an expression by one label, or by several joined with spaces.
+func (s *scene) counts(expression string, labels ...string) map[string]int {
+	s.Helper()
+	samples, err := s.lab.Query(s.ctx, expression)
+	s.must(err)
+	out := map[string]int{}
+	for _, sample := range samples {
+		key := sample.Labels[labels[0]]
+		for _, l := range labels[1:] {
+			key += " " + sample.Labels[l]
+		}
+		out[key] += int(sample.Value)
+	}
+	return out
+}
+
+// counted runs a load for some seconds and returns what the clients saw, and what the counters of an expression by
+// labels have grown by once their sum is that of the clients, or does not get there.
+func (s *scene) counted(load loadgen.Spec, expression string, labels ...string) (referee.Log, map[string]int) {
+	s.Helper()
+	before := s.counts(expression, labels...)
+	time.Sleep(settle)
+	running, err := s.lab.StartLoadOf(s.ctx, load)
+	s.must(err)
+	time.Sleep(time.Duration(load.Duration) + 300*time.Millisecond)
+	running.Stop(s.ctx)
+	log, err := running.Records(s.ctx)
+	s.must(err)
+	var grown map[string]int
+	err = trial.Eventually(s.ctx, 6*time.Second, func() (bool, error) {
+		grown = s.counts(expression, labels...)
+		sum := 0
+		for key := range grown {
+			grown[key] -= before[key]
+			sum += grown[key]
+		}
+		return sum >= len(log.Records), nil
+	})
+	if err != nil {
+		s.Logf("the counters do not reach the %d requests of the clients: %v", len(log.Records), grown)
+	}
+	maps.DeleteFunc(grown, func(_ string, n int) bool { return n == 0 })
+	return log, grown
+}
+
+func load(rps float64, d time.Duration) loadgen.Spec {
+	return loadgen.Spec{RPS: rps, Duration: jsonhttp.Duration(d), Paths: []string{"/checkout", "/list"}}
+}
+
+func calls(rps float64, d time.Duration) loadgen.Spec {
+	return loadgen.Spec{RPS: rps, Duration: jsonhttp.Duration(d), Target: "grpc://stock:9000"}
+}
+
+// istio writes an Istio object of the shop for one of its services.
+func (s *scene) istio(r schema.GroupVersionResource, kind, service string, spec map[string]any) {
+	s.Helper()
+	s.must(s.lab.Apply(s.ctx, r, map[string]any{
+		"apiVersion": "networking.istio.io/v1", "kind": kind,
+		"metadata": map[string]any{"name": service, "namespace": trial.Namespace}, "spec": spec,
+	}))
+}
+
+// routes are the http entries of a VirtualService; each gets the service as its destination.
+func (s *scene) routes(service string, http ...map[string]any) {
+	s.Helper()
+	host := service + ".shop.svc.cluster.local"
+	var list []any
+	for _, h := range http {
+		h["route"] = []any{map[string]any{"destination": map[string]any{"host": host}}}
+		list = append(list, h)
+	}
+	s.istio(trial.VirtualServices, "VirtualService", service, map[string]any{"hosts": []any{host}, "http": list})
+}
+
+func (s *scene) pool(service string, pool map[string]any) {
+	s.Helper()
+	s.istio(trial.DestinationRules, "DestinationRule", service, map[string]any{
+		"host": service + ".shop.svc.cluster.local", "trafficPolicy": map[string]any{"connectionPool": pool},
+	})
+}
+
+func (s *scene) behaves(service string, rule app.Rule) {
+	s.Helper()
+	rule.Path = "/"
+	s.must(s.lab.Behave(s.ctx, []string{service}, []app.Rule{rule}))
+}
+
+// sameCounts wants two counts of the same requests to be equal.
+func (s *scene) sameCounts(what string, clients, prometheus map[string]int) {
+	s.Helper()
+	s.Logf("%s: clients %v, Prometheus %v", what, clients, prometheus)
+	if len(clients) == 0 || !maps.Equal(clients, prometheus) {
+		s.Errorf("%s: clients saw %v, Prometheus counted %v", what, clients, prometheus)
+	}
+}
+
+// TestEveryRequestIsCounted: at 500 requests per second none is missing, on either side, and each is in its cohort.
+func TestEveryRequestIsCounted(t *testing.T) {
+	s := newScene(t, 0, func(s *scene) {
+		s.routes("cart", map[string]any{
+			"name":  "mp-new-test-0",
+			"match": []any{map[string]any{"headers": map[string]any{"x-request-id": map[string]any{"regex": ".*[0-7]"}}}},
+		}, map[string]any{})
+	})
+	received := func() int {
+		n := 0
+		for _, v := range s.counts(`sum by (pod) (istio_requests_total{reporter="destination",destination_service_name="cart",pod=~"cart-.*"})`, "pod") {
+			n += v
+		}
+		return n
+	}
+	durations := func() map[string]int {
+		return s.counts(`sum by (le) (istio_request_duration_milliseconds_bucket{reporter="source",destination_service_name="cart",pod=~"(web|mobile)-.*"})`, "le")
+	}
+	was, short := received(), durations()
+	log, grown := s.counted(load(500, 6*time.Second), fmt.Sprintf(ofClients, "pod, meshpol_cohort", "cart"), "pod", "meshpol_cohort")
+	s.noErrors(log)
+	half := referee.Window{Width: referee.Cohorts / 2} // last digit 0 to 7
+	want := map[string]int{}
+	for _, r := range log.Records {
+		side := "old"
+		if half.Contains(r.Cohort) {
+			side = "new"
+		}
+		want[log.Clients[r.Client]+" "+side]++
+	}
+	s.sameCounts("by client pod and cohort", want, grown)
+	if n := received() - was; n != len(log.Records) {
+		t.Errorf("the receivers counted %d requests, the clients sent %d", n, len(log.Records))
+	}
+	within, all := durations()["50.0"]-short["50.0"], durations()["+Inf"]-short["+Inf"]
+	seen := len(referee.Select(log.Records, func(r referee.Record) bool { return r.FromStart() < 50*time.Millisecond }))
+	t.Logf("within 50 ms: clients %d, Prometheus %d of %d", seen, within, all)
+	if all != len(log.Records) || within < seen {
+		t.Errorf("%d of %d durations are within 50 ms; clients saw %d of %d", within, all, seen, len(log.Records))
+	}
+}
+
+// TestFlagsAndCodes: what the proxy refuses, cuts off or makes up is counted with the flag that says so.
+func TestFlagsAndCodes(t *testing.T) {
+	slowly := app.Rule{Delay: jsonhttp.Duration(60 * time.Millisecond)}
+	for _, tc := range []struct {
+		name    string
+		prepare func(*scene)
+		timeout time.Duration
+		// want are code and flags of the requests that do not just succeed.
+		want string
+	}{
+		{"timeout", func(s *scene) {
+			s.behaves("cart", slowly)
+			s.routes("cart", map[string]any{"timeout": "0.02s", "retries": map[string]any{"attempts": int64(0)}})
+		}, 0, "504 UT"},
+		{"pool of one connection", func(s *scene) {
+			s.behaves("cart", slowly)
+			s.routes("cart", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
+			s.pool("cart", map[string]any{"tcp": map[string]any{"maxConnections": int64(1)}, "http": map[string]any{"http1MaxPendingRequests": int64(1)}})
+		}, 0, "503 UO"},
+		{"fault", func(s *scene) {
+			s.routes("cart", map[string]any{"fault": map[string]any{"abort": map[string]any{"httpStatus": int64(503), "percentage": map[string]any{"value": int64(30)}}}})
+		}, 0, "503 FI"},
+		{"no route", func(s *scene) {
+			s.routes("cart", map[string]any{"match": []any{map[string]any{"uri": map[string]any{"exact": "/list"}}}})
+		}, 0, "404 NR"},
+		{"retries used up", func(s *scene) {
+			s.behaves("cart", app.Rule{FailRatio: 1})
+			s.routes("cart", map[string]any{"retries": map[string]any{"attempts": int64(1), "retryOn": "5xx"}})
+		}, 0, "503 URX"},
+		{"impatient clients", func(s *scene) { s.behaves("cart", slowly) }, 20 * time.Millisecond, "0 DC"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newScene(t, 0, tc.prepare)
+			spec := load(100, 2*time.Second)
+			spec.Timeout = jsonhttp.Duration(tc.timeout)
+			log, grown := s.counted(spec, fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
+			want := map[string]int{}
+			for _, r := range log.Records {
+				switch text, _, _ := strings.Cut(tc.want, " "); {
+				case r.Outcome.String() == text, r.Outcome == referee.Timeout && text == "0":
+					want[tc.want]++
+				default:
+					want[r.Outcome.String()+" -"]++
+				}
+			}
+			s.sameCounts("by code and flags", want, grown)
+			if grown[tc.want] == 0 {
+				t.Errorf("no request was counted as %q", tc.want)
+			}
+		})
+	}
+}
+
+// TestEjections: when every instance is ejected the proxy refuses by itself, and says so.
+func TestEjections(t *testing.T) {
+	s := newScene(t, 0, func(s *scene) {
+		s.behaves("cart", app.Rule{FailRatio: 1})
+		s.routes("cart", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
+		s.istio(trial.DestinationRules, "DestinationRule", "cart", map[string]any{
+			"host": "cart.shop.svc.cluster.local", "trafficPolicy": map[string]any{"outlierDetection": map[string]any{
+				"consecutive5xxErrors": int64(3), "interval": "0.5s", "baseEjectionTime": "30s", "maxEjectionPercent": int64(100),
+			}},
+		})
+	})
+	log, grown := s.counted(load(100, 2*time.Second), fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
+	refused := len(referee.Select(log.Records, func(r referee.Record) bool { return !answered(r) }))
+	s.sameCounts("by code and flags", map[string]int{"503 UH": refused, "503 -": len(log.Records) - refused}, grown)
+	if refused == 0 {
+		t.Error("no request was refused")
+	}
+}
+
+// TestGRPCStatuses: a gRPC call is counted with its own status, whoever made it.
+func TestGRPCStatuses(t *testing.T) {
+	slowly := app.Rule{Delay: jsonhttp.Duration(60 * time.Millisecond)}
+	for _, tc := range []struct {
+		name    string
+		prepare func(*scene)
+		// want are status and flags of the calls that do not just succeed; none when all do.
+		want string
+	}{
+		{"good", nil, ""},
+		{"the service fails", func(s *scene) { s.behaves("stock", app.Rule{FailRatio: 0.3}) }, "14 -"},
+		{"the service says internal", func(s *scene) { s.behaves("stock", app.Rule{FailRatio: 0.3, FailStatus: 13}) }, "13 -"},
+		{"pool of one request", func(s *scene) {
+			s.behaves("stock", slowly)
+			s.routes("stock", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
+			s.pool("stock", map[string]any{"http": map[string]any{"http2MaxRequests": int64(1)}})
+		}, "14 UO"},
+		{"fault", func(s *scene) {
+			s.routes("stock", map[string]any{"fault": map[string]any{"abort": map[string]any{"grpcStatus": "UNAVAILABLE", "percentage": map[string]any{"value": int64(30)}}}})
+		}, "14 FI"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newScene(t, 0, tc.prepare)
+			log, grown := s.counted(calls(100, 2*time.Second), fmt.Sprintf(ofClients, "request_protocol, grpc_response_status, response_flags", "stock"),
+				"request_protocol", "grpc_response_status", "response_flags")
+			want := map[string]int{}
+			for _, r := range log.Records {
+				if r.Outcome == referee.GRPC(0) {
+					want["grpc 0 -"]++
+					continue
+				}
+				status, _, _ := strings.Cut(tc.want, " ")
+				if r.Outcome.String() != "grpc-"+status {
+					t.Fatalf("a client saw %s", r.Outcome)
+				}
+				want["grpc "+tc.want]++
+			}
+			s.sameCounts("by status and flags", want, grown)
+			if tc.want != "" && grown["grpc "+tc.want] == 0 {
+				t.Errorf("no call was counted as %q", tc.want)
+			}
+		})
+	}
+}

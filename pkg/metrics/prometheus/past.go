@@ -1,0 +1,191 @@
+package prometheus
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/meshpol/meshpol/pkg/metrics"
+)
+
+var _ metrics.Historian = (*Provider)(nil)
+
+// The past is read in ticks of a minute. increase() is good enough here, where single errors do not
+// matter; sums by half keep an answer small whatever the number of pods. Durations are read for a shorter time: their
+// buckets are twenty times as many series for Prometheus to read.
+const (
+	pastTick      = time.Minute
+	durationsPast = time.Hour
+	halfLabel     = "meshpol_half"
+)
+
+// halfPattern matches the names of half of the pods by their last character. Names of a Deployment's pods end at random
+// in bcdfghjklmnpqrstvwxz2456789, those of a StatefulSet in a number.
+const halfPattern = ".*[bdgjlnqsvx13579]"
+
+// History implements metrics.Historian with three range queries.
+func (p *Provider) History(ctx context.Context, q metrics.PastQuery, now time.Time, length time.Duration) (metrics.History, error) {
+	h := metrics.History{Tick: pastTick}
+	if q.Requests == "" {
+		return h, nil
+	}
+	ticks := map[model.Time]*[2]metrics.HalfCount{}
+	at := func(t model.Time, m model.Metric) *metrics.HalfCount {
+		if ticks[t] == nil {
+			ticks[t] = &[2]metrics.HalfCount{}
+		}
+		half := 0
+		if m[halfLabel] != "" {
+			half = 1
+		}
+		return &ticks[t][half]
+	}
+	all, err := p.past(ctx, halves(increase(q.Requests, h.Tick), ""), now, length)
+	if err != nil {
+		return h, err
+	}
+	each(all, func(t model.Time, m model.Metric, v float64) { at(t, m).Requests += v })
+	bad, err := p.past(ctx, halves(badIncrease(q, h.Tick), ""), now, length)
+	if err != nil {
+		return h, err
+	}
+	each(bad, func(t model.Time, m model.Metric, v float64) { at(t, m).Errors += v })
+	if h.Bounds, err = p.pastDurations(ctx, q, now, min(length, durationsPast), h.Tick, at); err != nil {
+		p.options.OnWarning("the durations of the past are left out: " + err.Error())
+	}
+	for _, t := range slices.Sorted(maps.Keys(ticks)) {
+		h.Ticks = append(h.Ticks, *ticks[t])
+	}
+	return h, ctx.Err()
+}
+
+// pastDurations turns buckets into requests above each bound.
+func (p *Provider) pastDurations(
+	ctx context.Context, q metrics.PastQuery, now time.Time, length, tick time.Duration, at func(model.Time, model.Metric) *metrics.HalfCount,
+) ([]float64, error) {
+	if q.Durations == "" {
+		return nil, nil
+	}
+	matrix, err := p.past(ctx, halves(increase(q.Durations, tick), "le"), now, length)
+	if err != nil {
+		return nil, err
+	}
+	bounds := boundsOf(matrix)
+	below := map[*metrics.HalfCount][]float64{}
+	each(matrix, func(t model.Time, m model.Metric, v float64) {
+		half := at(t, m)
+		bound, err := strconv.ParseFloat(string(m[model.BucketLabel]), 64)
+		switch {
+		case err != nil:
+			return
+		case math.IsInf(bound, 1):
+			half.Timed += v
+			return
+		case below[half] == nil:
+			below[half] = make([]float64, len(bounds))
+		}
+		below[half][slices.Index(bounds, bound)] += v
+	})
+	for half, counts := range below {
+		half.Slow = make([]float64, len(bounds))
+		for i, n := range counts {
+			half.Slow[i] = max(0, half.Timed-n)
+		}
+	}
+	return bounds, nil
+}
+
+// boundsOf are the finite bounds of the buckets, ascending.
+func boundsOf(matrix model.Matrix) []float64 {
+	var out []float64
+	for _, s := range matrix {
+		if b, err := strconv.ParseFloat(string(s.Metric[model.BucketLabel]), 64); err == nil && !math.IsInf(b, 0) && !math.IsNaN(b) {
+			out = append(out, b)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// each visits the values that counts can have.
+func each(matrix model.Matrix, visit func(t model.Time, m model.Metric, v float64)) {
+	for _, s := range matrix {
+		for _, x := range s.Values {
+			if v := float64(x.Value); v >= 0 && !math.IsInf(v, 0) { // NaN is not >= 0
+				visit(x.Timestamp, s.Metric, v)
+			}
+		}
+	}
+}
+
+// halves sums an expression by the two halves of the pods, and by another label.
+func halves(expression, by string) string {
+	var names []string
+	for _, pair := range podLabels() {
+		names = append(names, string(pair[1]))
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		expression = fmt.Sprintf("label_replace(%s,%q,%q,%q,%q)", expression, halfLabel, "b", name, halfPattern)
+	}
+	labels := []string{halfLabel}
+	if by != "" {
+		labels = append(labels, by)
+	}
+	return fmt.Sprintf("sum by (%s) (%s)", strings.Join(labels, ","), expression)
+}
+
+func increase(selector string, tick time.Duration) string {
+	return fmt.Sprintf("increase(%s[%s])", selector, model.Duration(tick))
+}
+
+// badIncrease is the increase of what the rules call bad: by code, and by gRPC status where the code is good.
+func badIncrease(q metrics.PastQuery, tick time.Duration) string {
+	rules := q.BadCodes()
+	var codes []string
+	for _, c := range slices.Concat(rules.Bad, rules.Refused) {
+		codes = append(codes, strings.ReplaceAll(c, "xx", ".."))
+	}
+	pattern := strings.Join(codes, "|")
+	out := increase(narrowed(q.Requests, fmt.Sprintf("response_code=~%q", pattern)), tick)
+	if len(rules.BadGRPC) == 0 {
+		return out
+	}
+	grpc := fmt.Sprintf("response_code!~%q,grpc_response_status=~%q", pattern, strings.Join(rules.BadGRPC, "|"))
+	return "(" + out + " or " + increase(narrowed(q.Requests, grpc), tick) + ")"
+}
+
+// narrowed adds matchers to a selector.
+func narrowed(selector, matchers string) string {
+	return strings.TrimSuffix(strings.TrimSpace(selector), "}") + "," + matchers + "}"
+}
+
+// past asks for ticks of the time before now.
+func (p *Provider) past(ctx context.Context, query string, now time.Time, length time.Duration) (model.Matrix, error) {
+	limited, cancel := context.WithTimeout(ctx, p.options.Timeout)
+	defer cancel()
+	end := now.Truncate(pastTick)
+	value, warnings, _, err := p.api.QueryRange(limited, query, promv1.Range{Start: end.Add(-length + pastTick), End: end, Step: pastTick})
+	for _, w := range warnings {
+		p.options.OnWarning(w)
+	}
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, classify(err, p.address, query)
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, p.unexpected(query, value, "a matrix")
+	}
+	return matrix, nil
+}
