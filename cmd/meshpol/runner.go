@@ -123,7 +123,8 @@ func (r *runner) executor(ctx context.Context, doc v1alpha1.Rollout, plan *rollo
 		return rollout.Executor{}, err
 	}
 	x.OnSignal = cmp.Or(r.flags.onSignal, defaultOnSignal(x.Attended))
-	return x, r.armTripwire(ctx, &x, doc.Spec.Analysis, plan)
+	err = r.armTripwire(ctx, &x, doc.Spec.Analysis, plan)
+	return x, err
 }
 
 // asker answers the checks of a plan; they are PromQL, which only Prometheus speaks.

@@ -94,7 +94,7 @@ func watchedSteps(c metrics.TripwireConfig, p *rollout.Plan) []rollout.PlannedSt
 }
 
 // armTripwire gives an executor the reader of the proxies, where a step can be watched and they may be read. Without the
-// right to it a rollout runs all the same, and it is said once what that costs.
+// right to it a rollout runs all the same, and a note of the plan says what that costs.
 func (r *runner) armTripwire(ctx context.Context, x *rollout.Executor, a v1alpha1.Analysis, p *rollout.Plan) error {
 	c := tripwireConfig(a, p)
 	if p.Back || p.Settings.NoAnalysis || p.Settings.Tripwire == rollout.TripwireOff || len(watchedSteps(c, p)) == 0 {
@@ -105,7 +105,7 @@ func (r *runner) armTripwire(ctx context.Context, x *rollout.Executor, a v1alpha
 	case err != nil:
 		return err
 	case !may:
-		r.session.app.say("proxies cannot be read directly (no right to pods/proxy): breakage is found by the judge alone, in %s",
+		p.Notes = append(slices.Clone(p.Notes), "proxies cannot be read directly (no right to pods/proxy): breakage is found by the judge alone, in "+
 			v1alpha1.Duration{Duration: p.Settings.Tick + r.scrape}.Text())
 		return nil
 	}

@@ -163,3 +163,26 @@ func TestTripwireFactorIsAnEVariable(t *testing.T) {
 		t.Error("a service with 5 % errors tolerates", d.P0)
 	}
 }
+
+// It watches the steps at which something is exposed and enough is left to compare with, and tolerates twice what the
+// old policy does anyway.
+func TestTripwireKnowsItsSteps(t *testing.T) {
+	c := metrics.DefaultTripwireConfig(0)
+	for _, step := range []struct {
+		kind  metrics.StepKind
+		share float64
+		want  bool
+	}{
+		{metrics.StepStage, 0.5, false}, {metrics.StepWatch, 0.01, true}, {metrics.StepProof, 0.5, true}, {metrics.StepWatch, 0.51, false},
+		{metrics.StepWatch, 0, false}, {metrics.StepBake, 0.95, false}, {metrics.StepFold, 1, false}, {metrics.StepClean, 0.1, false},
+	} {
+		if got := c.Watches(step.kind, step.share); got != step.want {
+			t.Errorf("%s at %g: %t", step.kind, step.share, got)
+		}
+	}
+	for base, want := range map[float64]float64{0: 0.02, 0.01: 0.02, 0.04: 0.08, 0.6: 0.5} {
+		if got := c.WithBase(base).P0; got != want {
+			t.Errorf("base %g: P0 %g, want %g", base, got, want)
+		}
+	}
+}

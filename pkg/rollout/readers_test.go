@@ -16,6 +16,7 @@ import (
 
 	"github.com/meshpol/meshpol/internal/fakemesh"
 	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
@@ -162,6 +163,36 @@ func TestReaderIsToldWhoIsBusy(t *testing.T) {
 		endedAs(t, got, err, rollout.Succeeded, "")
 		if len(seen) != 1 || seen["shop/front-1 shop/front-2 web/shopfront-1"] == 0 {
 			t.Errorf("%v", seen)
+		}
+	})
+}
+
+// Where the pods of the sample do not answer any more, those that are busy now take their place.
+func TestReaderIsToldOfOthersWhereItsPodsAreGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := breaking(t, 0.001)
+		gone, asked := "shop/front-1", make(chan []string, 1000)
+		b.tweak = readProxies(func(d fakemesh.Direct) metrics.Provider {
+			return reader(func(ctx context.Context, q metrics.Query, now time.Time) ([]metrics.Series, error) {
+				asked <- q.Callers
+				if slices.Contains(q.Callers, gone) && !slices.ContainsFunc(b.world.Snapshot().Pods, func(p policy.Pod) bool { return p.ID() == gone }) {
+					return nil, errors.New("pod not found")
+				}
+				return d.Read(ctx, q, now, time.Minute)
+			})
+		})
+		go func() {
+			time.Sleep(35 * time.Second)
+			b.world.RemovePod(gone)
+		}()
+		got, err := b.runner("one").start()
+		endedAs(t, got, err, rollout.Succeeded, "")
+		close(asked)
+		var last []string
+		for last = range asked {
+		}
+		if slices.Contains(last, gone) || len(last) == 0 {
+			t.Errorf("asked last: %v", last)
 		}
 	})
 }

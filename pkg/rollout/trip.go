@@ -178,11 +178,11 @@ func (r *run) noteBusy(tick metrics.Tick) {
 }
 
 // ask changes whom the next reading is about. The sample stays what it was, since an increment needs two readings of a
-// pod.
+// pod, unless its pods do not answer any more.
 func (w *watch) ask(q metrics.Query) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.query.Callers) > 0 {
+	if len(w.query.Callers) > 0 && time.Since(w.good) < tripBlind {
 		q.Callers = w.query.Callers
 	}
 	w.query = q
