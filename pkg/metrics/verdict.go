@@ -209,6 +209,8 @@ func (l look) atMax() bool { return l.step.Max > 0 && l.elapsed >= l.step.Max }
 func (l look) suspicion() (Verdict, string, bool) {
 	text, missing := l.missing()
 	switch {
+	case l.incident() != "":
+		text = l.incident()
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
 	case l.total() >= l.c.Hold, l.glaring():
@@ -259,10 +261,16 @@ func (l look) proof() (Verdict, string) {
 	}
 }
 
-// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm.
+// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm;
+// the bake does not end in the middle of one, since in the fold there is nobody left to compare with.
 func (l look) lastSteps() (Verdict, string) {
 	if verdict, reason, ok := l.waits(New); ok {
 		return verdict, reason
+	}
+	if l.incident() != "" {
+		if verdict, reason, ok := l.suspicion(); ok {
+			return verdict, reason
+		}
 	}
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
