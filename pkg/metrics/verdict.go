@@ -231,6 +231,8 @@ func (l look) suspicion() (Verdict, string, bool) {
 	text, missing := l.missing()
 	attempts, amplified := l.amplification()
 	switch {
+	case l.incident() != "":
+		text = l.incident()
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
 	case l.total() >= l.c.Hold, l.glaring():
@@ -298,6 +300,11 @@ func (l look) lastSteps() (Verdict, string) {
 			return Inconclusive, text
 		}
 		return Wait, text
+	}
+	if l.incident() != "" {
+		if verdict, reason, ok := l.suspicion(); ok {
+			return verdict, reason
+		}
 	}
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
