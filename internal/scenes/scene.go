@@ -38,6 +38,13 @@ type Scene struct {
 	Latency bool
 	// Outage is a share that both sides fail for 60 s, beginning at OutageAt seconds.
 	Outage, OutageAt float64
+	// Biased lets the harm act on the new half of step 0 too. Fan is how many requests have one id in common, Unusable the
+	// share of ids that stay old.
+	Biased   bool
+	Fan      int
+	Unusable float64
+	// Refuses is what the policies refuse by design.
+	Refuses Refusals
 }
 
 // Player draws one rollout of a scene.
@@ -66,7 +73,7 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 	n := len(p.pods)
 	t := metrics.Tick{From: from, To: from.Add(length), Newest: from.Add(length - time.Second),
 		Pods: make(map[string]map[metrics.Side]metrics.Counts, n), Series: map[metrics.Side]int{metrics.New: n, metrics.Old: n}}
-	s, harmed := p.scene, step.Kind != metrics.StepStage
+	s, harmed := p.scene, step.Kind != metrics.StepStage || p.scene.Biased
 	base := s.Base
 	if harmed && s.Both > 0 {
 		base *= s.Both
@@ -80,7 +87,8 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 		hit = p.rng.IntN(n)
 	}
 	all := s.RPS * length.Seconds()
-	canary := draw.Binomial(p.rng, int(all), step.Share)
+	fan := max(1, s.Fan)
+	canary := fan * draw.Binomial(p.rng, int(all)/fan, step.Share*(1-s.Unusable))
 	for i, pod := range p.pods {
 		c := canary*(i+1)/n - canary*i/n
 		o := (int(all)-canary)*(i+1)/n - (int(all)-canary)*i/n
@@ -102,6 +110,7 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 		if step.ByInstance {
 			maps.DeleteFunc(sides, func(_ metrics.Side, c metrics.Counts) bool { return c.Requests == 0 })
 		}
+		s.Refuses.take(p.rng, sides, s.Base, from.Sub(p.begun))
 		if i == hit {
 			burst(sides, s.OnlyNew || p.rng.Float64() < step.Share)
 		}
