@@ -196,6 +196,7 @@ func (s score) encode() json.RawMessage {
 // nobody left to compare with: an incident of both sides that ended the bake must not decide there.
 func (s score) beginStep(step JudgeStep) score {
 	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
+	whole := s.Onset != nil
 	s.Back, s.Veto, s.Onset, s.Incident, s.Volume = nil, nil, nil, nil, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()
 	if anew {
@@ -206,7 +207,7 @@ func (s score) beginStep(step JudgeStep) score {
 		back := newEvidence()
 		s.Back = &back
 	case step.bare():
-		s.Onset = &onset{Before: s.Lately}
+		s.Onset = &onset{Before: s.Lately, Unchanged: whole && step.Kind == StepBake}
 	case step.Kind == StepBake:
 		veto := newMixture().start(1)
 		s.Veto = &veto
