@@ -310,3 +310,20 @@ func FuzzStateDecoder(f *testing.F) {
 		_ = fmt.Sprint(got)
 	})
 }
+
+// A service that failed grossly before is not held for failing as it did: that is no harm of the policy.
+func TestAnOldTroubleDoesNotHoldTheFold(t *testing.T) {
+	step := JudgeStep{Index: 0, Kind: StepFold, Share: 1, Min: time.Minute, Max: 5 * time.Minute, Started: start()}
+	for past, want := range map[float64]Verdict{0.08: Pass, 0.02: Fail} {
+		j := judge(t, func(c *JudgeConfig) { c.History = pastOf(past) })
+		state, got := State{}, Judgement{Verdict: Wait}
+		for now := start(); got.Verdict == Wait && now.Before(start().Add(10*time.Minute)); {
+			tick := seen(now, 15*time.Second, 4, 3000, 240, 0, 0)
+			now = now.Add(15 * time.Second)
+			state, got = j.Step(state, step, tick, now)
+		}
+		if got.Verdict != want {
+			t.Errorf("%v before, 0.08 now: %s (%s)", past, got.Verdict, got.Reason)
+		}
+	}
+}

@@ -129,6 +129,10 @@ func (l look) gross() bool {
 // glaring tells that nobody would call the new side's errors no sign of harm, whatever the score. It holds, it never fails.
 func (l look) glaring() bool {
 	c, s := l.counted(), l.fresh.Old
+	if l.step.bare() { // nobody is left to compare with but the time before
+		before := l.s.before(l.s.clumping(l.c.Clumping))
+		s = Counts{Requests: before.Requests, Errors: before.Errors}
+	}
 	return l.gross() && c.X*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.N
 }
 
