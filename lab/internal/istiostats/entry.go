@@ -179,7 +179,10 @@ func (r request) milliseconds() (int64, bool) {
 }
 
 // whole tells an entry about a finished request from one about a request that goes on.
-func (r request) whole() bool { return !r.common().GetIntermediateLogEntry() }
+func (r request) whole() bool {
+	kind := r.common().GetAccessLogType()
+	return kind == accesslog.AccessLogType_DownstreamEnd || kind == accesslog.AccessLogType_NotSet
+}
 
 func ip(a *core.Address) string { return a.GetSocketAddress().GetAddress() }
 

@@ -78,7 +78,9 @@ func TestEveryEntryOfAStreamIsCountedOnce(t *testing.T) {
 	slow := entry(func(e *accesslog.HTTPAccessLogEntry) {
 		e.CommonProperties.Duration = durationpb.New(700 * time.Millisecond)
 	})
-	goesOn := entry(func(e *accesslog.HTTPAccessLogEntry) { e.CommonProperties.IntermediateLogEntry = true })
+	goesOn := entry(func(e *accesslog.HTTPAccessLogEntry) {
+		e.CommonProperties.AccessLogType = accesslog.AccessLogType_DownstreamPeriodic
+	})
 	for _, m := range []*service.StreamAccessLogsMessage{message("source", entry(), slow), message("", entry(), goesOn)} {
 		if err := stream.Send(m); err != nil {
 			t.Fatal(err)
