@@ -105,7 +105,7 @@ func (s *session) meter(ctx context.Context) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	opts := prometheus.Options{URL: p.url, BearerTokenFile: p.tokenFile, CAFile: p.caFile, InsecureSkipVerify: p.insecure, Headers: headers}
+	opts := prometheus.Options{URL: p.url, BearerTokenFile: p.tokenFile, CAFile: p.caFile, CertFile: p.certFile, KeyFile: p.keyFile, InsecureSkipVerify: p.insecure, Headers: headers}
 	if p.url == "" {
 		if opts.URL, opts.Transport, err = s.findPrometheus(ctx); err != nil {
 			return source{}, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/strategy"
 )
@@ -85,6 +86,7 @@ type rolloutFlags struct {
 	tick               time.Duration
 	propagation        time.Duration
 	deadline           time.Duration
+	history            time.Duration
 	noAnalysis         bool
 	noTripwire         bool
 	onSignal           string
@@ -106,6 +108,9 @@ func (f *rolloutFlags) add(cmd *cobra.Command, preset string) {
 	fl.DurationVar(&f.tick, "tick", 0, "length of a judged interval (default 15s)")
 	fl.DurationVar(&f.propagation, "propagation-timeout", 30*time.Second, "time in which every proxy must hold a write")
 	fl.DurationVar(&f.deadline, "deadline", 0, "time after which an ownerless rollout may be taken back (default 2h)")
+	if !f.sketch {
+		fl.DurationVar(&f.history, "history", metrics.HistoryLength, "how much of the time before is read from Prometheus; 0 does without")
+	}
 	fl.BoolVar(&f.noAnalysis, "no-analysis", false, "go on without any metrics: only propagation is proved")
 	fl.StringVar(&f.onFailure, "on-failure", "", "what a Fail does: rollback or pause (default rollback)")
 	fl.StringVar(&f.onInconclusive, "on-inconclusive", "", "what no verdict does: wait, rollback, pause or promote (default wait: ask on a terminal, else rollback)")
@@ -233,6 +238,7 @@ func (f *rolloutFlags) checkDurations() error {
 	}{
 		{"step-min", f.stepMin}, {"step-max", f.stepMax}, {"step0-min", f.step0Min}, {"step0-max", f.step0Max}, {"bake", f.bake},
 		{"fold-watch", f.foldWatch}, {"tick", f.tick}, {"propagation-timeout", f.propagation}, {"deadline", f.deadline},
+		{"history", f.history},
 	} {
 		if d.value < 0 {
 			return usage("--%s %s: a time cannot be negative", d.flag, d.value)

@@ -9,6 +9,7 @@ import (
 // prometheusFlags say where the metrics are and how to get in.
 type prometheusFlags struct {
 	url, tokenFile, caFile string
+	certFile, keyFile      string
 	headers                []string
 	insecure               bool
 	// scrape is where counters come from: prometheus, or proxies, which are then read directly.
@@ -31,6 +32,8 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.StringVar(&a.prometheus.url, "prometheus", "", "address of Prometheus (default: found in the cluster, and reached through the API server)")
 	f.StringVar(&a.prometheus.tokenFile, "prometheus-token-file", "", "file with a bearer token for Prometheus")
 	f.StringVar(&a.prometheus.caFile, "prometheus-ca-file", "", "file with the certificate authority of Prometheus")
+	f.StringVar(&a.prometheus.certFile, "prometheus-cert-file", "", "file with our certificate for Prometheus, where it wants one")
+	f.StringVar(&a.prometheus.keyFile, "prometheus-key-file", "", "file with the key of --prometheus-cert-file")
 	f.BoolVar(&a.prometheus.insecure, "prometheus-insecure", false, "do not verify the certificate of Prometheus")
 	f.StringSliceVar(&a.prometheus.headers, "prometheus-header", nil, "header for Prometheus, NAME=VALUE (X-Scope-OrgID=team); repeatable")
 	f.StringVar(&a.prometheus.scrape, "scrape", scrapePrometheus, "where counters are read: prometheus, or proxies: from the sidecars directly, through the API server")

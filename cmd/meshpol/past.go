@@ -47,14 +47,17 @@ func (s *session) informed(snapshot *policy.Snapshot) *policy.Snapshot {
 }
 
 // remember reads what the targets did in the last hours.
-func (s *session) remember(ctx context.Context, meter metrics.Provider, changes []policy.Change) {
+func (s *session) remember(ctx context.Context, meter metrics.Provider, changes []policy.Change, length time.Duration) {
 	source, ok := meter.(metrics.Historian)
+	if length < time.Minute {
+		return
+	}
 	for _, c := range changes {
 		q := s.mesh.Past(s.snapshot, c)
 		if !ok || q.Requests == "" {
 			continue
 		}
-		h, err := source.History(ctx, q, time.Now(), metrics.HistoryLength)
+		h, err := source.History(ctx, q, time.Now(), length)
 		if err != nil {
 			s.app.warn("what %s did before is not known: %v", c.Target, err)
 			continue

@@ -209,7 +209,7 @@ func (p *planner) settings(t policy.Target) rollout.Settings {
 	s := rollout.Settings{
 		OnFailure: cmp.Or(p.flags.onFailure, p.doc.Spec.OnFailure), OnInconclusive: cmp.Or(p.flags.onInconclusive, a.OnInconclusive),
 		OnNoData: a.OnNoData, PropagationTimeout: p.flags.propagation, NoAnalysis: p.flags.noAnalysis,
-		Tick: p.flags.tick, Deadline: p.flags.deadline, Checks: checks(a, t),
+		Tick: p.flags.tick, Deadline: p.flags.deadline, History: p.flags.history, Checks: checks(a, t),
 		Tripwire: tripwireWord(a, p.flags.noTripwire),
 	}
 	if s.Tick == 0 {

@@ -112,7 +112,7 @@ func (p *planner) look(ctx context.Context) {
 		return
 	}
 	p.session.learn(ctx, meter.Provider, p.set.Changes())
-	p.session.remember(ctx, meter.Provider, p.set.Changes())
+	p.session.remember(ctx, meter.Provider, p.set.Changes(), p.flags.history)
 }
 
 // view shows a plan with what may be promised of it, and counts its writes.
@@ -125,6 +125,8 @@ func (p *planner) view(plan *rollout.Plan) (printer.PlanView, int) {
 	v.Forecast = &printer.ForecastView{Unknown: p.unforeseen, Limit: judgeConfig(a, plan, 0, metrics.History{}).PassMarginMax}
 	if f, known := p.forecast(plan); known {
 		v.Forecast.Forecast = f
+	} else if p.flags.history <= 0 {
+		v.Forecast.Unknown = "the time before is left out (--history 0)"
 	} else if v.Forecast.Unknown == "" {
 		v.Forecast.Unknown = "the metrics source has no requests of its clients in the last hours (istio_requests_total)"
 	}

@@ -84,6 +84,7 @@ func TestFlagsBecomeSettings(t *testing.T) {
 			if p.name(change) != c.rollout || p.strategyName() != c.strategy {
 				t.Errorf("rollout %s, strategy %s, want %s, %s", p.name(change), p.strategyName(), c.rollout, c.strategy)
 			}
+			c.settings.History = metrics.HistoryLength
 			if got := p.settings(policy.Target{Namespace: "shop", Name: "cart"}); !reflect.DeepEqual(got, c.settings) {
 				t.Errorf("settings %+v, want %+v", got, c.settings)
 			}

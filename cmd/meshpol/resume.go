@@ -76,7 +76,11 @@ func (a *app) goOn(ctx, ready context.Context, s *session, st rollout.StoredStat
 		return err
 	}
 	defer run.close()
-	run.learn(ready, []policy.Change{f.change}, st.State.Judge.Version == "") // a score has its history in it
+	history := f.record.Settings.History
+	if st.State.Judge.Version != "" {
+		history = 0 // the score has it
+	}
+	run.learn(ready, []policy.Change{f.change}, history)
 	x, err := run.executor(ready, f.doc, plan)
 	if err != nil {
 		return err

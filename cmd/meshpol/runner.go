@@ -59,14 +59,12 @@ func (r *runner) openMeter(ctx context.Context) error {
 }
 
 // learn asks the metrics source what it has of the targets, and what they did before.
-func (r *runner) learn(ctx context.Context, changes []policy.Change, history bool) {
+func (r *runner) learn(ctx context.Context, changes []policy.Change, history time.Duration) {
 	if r.meter == nil {
 		return
 	}
 	r.session.learn(ctx, r.meter, changes)
-	if history {
-		r.session.remember(ctx, r.meter, changes)
-	}
+	r.session.remember(ctx, r.meter, changes, history)
 }
 
 func (r *runner) close() { r.prover.Close() }

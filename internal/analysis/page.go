@@ -35,6 +35,9 @@ The others take 5 minutes (Flagger, Argo Rollouts) and 50 minutes (Kayenta) for 
 	if err := s.falseAlarms(&out); err != nil {
 		return "", nil, err
 	}
+	if err := s.bare(&out); err != nil {
+		return "", nil, err
+	}
 	out.WriteString(`
 ## A harmful policy
 
@@ -58,9 +61,61 @@ meshpol's judge on the same service; rolling moves eight pods, A/B a tenth of th
 	if err := s.strategies(&out); err != nil {
 		return "", nil, err
 	}
+	if err := s.judgeAlone(&out); err != nil {
+		return "", nil, err
+	}
 	plots := map[string]string{
 		"analysis-harmed.svg": bars("requests harmed, mean (logarithmic; pale: found in less than half of the runs)", reports, harmedBar),
 		"analysis-found.svg":  bars("share of harmful rollouts taken back for harm", reports, foundBar),
 	}
 	return out.String(), plots, nil
+}
+
+// bare writes the sections about steps without a holdback.
+func (s *study) bare(out *strings.Builder) error {
+	fmt.Fprintf(out, `
+### Outages of both sides
+
+The same service; in each outage 20 %% of all requests fail. What fails since the fold began is taken back; what begins to fail later in it pauses, since it may be everybody's. A bake does not end while an outage lasts. %d rollouts a row.
+
+`, manyRuns*s.runs)
+	if err := s.outages(out); err != nil {
+		return err
+	}
+	out.WriteString(`
+### What begins when nobody is left under the old policy
+
+In the fold of the default canary, or in a last step ` + "`setWeight: 100`" + `, which has a bake of 100 % behind it. Each cell: taken back, paused for a person, passed; requests harmed, mean, until then. The third column knows what the old policy did in the six hours before, the others only what it did during the rollout.
+
+`)
+	return s.noHoldback(out)
+}
+
+// judgeAlone writes the sections about single steps before the judge, beside the figures of its specification.
+func (s *study) judgeAlone(out *strings.Builder) error {
+	out.WriteString(`
+## Step 0: identical halves that are not
+
+Share of the rollouts in which step 0 finds the bias, after two and after five minutes; in brackets the figures of the specification, from its own simulation. 0.1 % errors in clumps of 3, three requests with one id, latency noise of 5 %. That a latency of +25 % takes until 2 min 45 s at 10,000 requests a second is the price of counting a failed request as a slow one ([deviations](design/judge.md#deviations)): the failures of both halves lie above the last bound, where the bias is clearest.
+
+`)
+	if err := s.stages(out); err != nil {
+		return err
+	}
+	out.WriteString(`
+## Refusals that the policy makes by design
+
+0.5 % are allowed; 0.1 % errors, 30 minutes in one step. Share of the rollouts taken back, and the median time.
+
+`)
+	if err := s.refusals(out); err != nil {
+		return err
+	}
+	out.WriteString(`
+## An objective of 99.9 %
+
+Two requests a second on the new side, one hour, the whole error budget on the objective: a burn rate of 14.4 (1.44 % failing) is harm. The specification's own simulation had no guard against a single pod.
+
+`)
+	return s.burning(out)
 }

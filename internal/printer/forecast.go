@@ -75,7 +75,7 @@ func (v *ForecastView) lines() []string {
 	}
 	t := v.Traffic
 	out := []string{fmt.Sprintf("traffic: %.3g requests/s; in the last %s %s of them failed, %s",
-		t.RPS, span(time.Duration(v.Seconds*float64(time.Second))), share(t.ErrorRate, 1), clumpText(t.Phi))}
+		t.RPS, span(time.Duration(v.Seconds*float64(time.Second))), share(t.ErrorRate, 1), clumpText(v.Forecast))}
 	good := fmt.Sprintf("a good policy: about %s, at the longest %s without pauses", span(v.Expected), span(v.Longest))
 	if v.ProofMax > 0 {
 		good += "; " + v.proofText()
@@ -100,8 +100,10 @@ func (v *ForecastView) proofText() string {
 }
 
 // clumpText says how errors come: φ times as scattered as independent ones.
-func clumpText(phi float64) string {
-	switch {
+func clumpText(f metrics.Forecast) string {
+	switch phi := f.Traffic.Phi; {
+	case f.Guessed:
+		return fmt.Sprintf("too few to say how much they clump (factor %.2g is supposed)", phi)
 	case phi <= 1:
 		return "one by one"
 	default:

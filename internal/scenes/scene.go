@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/meshpol/meshpol/internal/draw"
+	"github.com/meshpol/meshpol/internal/traffic"
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
@@ -38,21 +38,42 @@ type Scene struct {
 	Latency bool
 	// Outage is a share that both sides fail for 60 s, beginning at OutageAt seconds.
 	Outage, OutageAt float64
+	// Biased lets the harm act on the new half of step 0 too. Fan is how many requests have one id in common, Unusable the
+	// share of ids that stay old.
+	Biased   bool
+	Fan      int
+	Unusable float64
+	// Refuses is what the policies refuse by design.
+	Refuses Refusals
+}
+
+// service is the scene's service as the model has it.
+func (s Scene) service() traffic.Service {
+	out := traffic.Service{RPS: s.RPS, Pods: max(1, s.Pods), Errors: s.Base, Clumps: s.Clump, Median: median, SideNoise: s.Noise, Fan: s.Fan, Sick: s.Sick}
+	if !s.OnlyNew {
+		out.Bursts = 4 * s.Bursts
+	}
+	if s.Latency {
+		out.Bounds = Buckets()
+	}
+	return out
 }
 
 // Player draws one rollout of a scene.
 type Player struct {
-	scene Scene
-	rng   *rand.Rand
-	sick  map[int]time.Time
-	begun time.Time
-	pods  []string
+	scene  Scene
+	world  *traffic.World
+	rng    *rand.Rand
+	begun  time.Time
+	pods   []string
+	bounds []float64
 }
 
 // Play begins a rollout. The same scene and seed draw the same ticks.
 func (s Scene) Play(seed uint64) *Player {
-	p := &Player{scene: s, rng: rand.New(rand.NewPCG(seed, 17)), sick: map[int]time.Time{}}
-	for i := range max(1, s.Pods) {
+	service := s.service()
+	p := &Player{scene: s, rng: rand.New(rand.NewPCG(seed, 17)), world: traffic.NewWorld(service, seed), bounds: service.Bounds}
+	for i := range service.Pods {
 		p.pods = append(p.pods, "shop/pod-"+strconv.Itoa(i))
 	}
 	return p
@@ -66,48 +87,60 @@ func (p *Player) Tick(step metrics.JudgeStep, from time.Time, length time.Durati
 	n := len(p.pods)
 	t := metrics.Tick{From: from, To: from.Add(length), Newest: from.Add(length - time.Second),
 		Pods: make(map[string]map[metrics.Side]metrics.Counts, n), Series: map[metrics.Side]int{metrics.New: n, metrics.Old: n}}
-	s, harmed := p.scene, step.Kind != metrics.StepStage
-	base := s.Base
-	if harmed && s.Both > 0 {
-		base *= s.Both
+	since := from.Sub(p.begun)
+	sky, effect := p.world.Weather(since, since+length), traffic.Effect{}
+	s, harmed := p.scene, step.Kind != metrics.StepStage || p.scene.Biased
+	if harmed {
+		sky.Errors *= orOne(s.Both)
+		effect = traffic.Effect{More: max(0, min(1, sky.Errors*(orOne(s.Ratio)-1))), Fail: s.Fail, Slower: orOne(s.Slow) - 1}
 	}
-	fail := 0.0
-	if at := from.Sub(p.begun).Seconds(); s.Outage > 0 && at >= s.OutageAt && at < s.OutageAt+60 {
-		fail = s.Outage
+	if at := since.Seconds(); s.Outage > 0 && at >= s.OutageAt && at < s.OutageAt+60 {
+		for i := range sky.Sick {
+			sky.Sick[i] = 1 - (1-sky.Sick[i])*(1-s.Outage)
+		}
 	}
 	hit := -1
-	if harmed && p.rng.Float64() < s.Bursts*length.Seconds()/900 {
+	if s.OnlyNew && p.rng.Float64() < s.Bursts*length.Seconds()/900 {
 		hit = p.rng.IntN(n)
 	}
-	all := s.RPS * length.Seconds()
-	canary := draw.Binomial(p.rng, int(all), step.Share)
-	for i, pod := range p.pods {
-		c := canary*(i+1)/n - canary*i/n
-		o := (int(all)-canary)*(i+1)/n - (int(all)-canary)*i/n
-		if step.ByInstance {
-			c, o = 0, int(all)*(i+1)/n-int(all)*i/n
-			if i < int(math.Ceil(step.Share*float64(n))) {
-				c, o = o, 0
-			}
+	for i, pod := range p.world.Pass(since, since+length, sky, p.shares(step), effect) {
+		if i == hit {
+			pod.New.Requests, pod.New.Errors = pod.New.Requests+100, pod.New.Errors+100
 		}
-		both := 1 - (1-fail)*(1-p.ill(i, from, length))
-		ratio, extra, slow := 1.0, both, 1.0
-		if harmed {
-			ratio, slow = orOne(s.Ratio), orOne(s.Slow)
-			extra = 1 - (1-both)*(1-s.Fail)
-		}
-		sides := map[metrics.Side]metrics.Counts{
-			metrics.New: p.side(c, base*ratio, extra, slow), metrics.Old: p.side(o, base, both, 1),
-		}
+		sides := map[metrics.Side]metrics.Counts{metrics.New: p.counts(pod.New), metrics.Old: p.counts(pod.Old)}
 		if step.ByInstance {
 			maps.DeleteFunc(sides, func(_ metrics.Side, c metrics.Counts) bool { return c.Requests == 0 })
 		}
-		if i == hit {
-			burst(sides, s.OnlyNew || p.rng.Float64() < step.Share)
-		}
-		t.Pods[pod] = sides
+		s.Refuses.take(p.rng, sides, s.Base, since)
+		t.Pods[p.pods[i]] = sides
 	}
 	return t
+}
+
+// shares are the new side's of each pod's requests.
+func (p *Player) shares(step metrics.JudgeStep) []float64 {
+	out := make([]float64, len(p.pods))
+	for i := range out {
+		switch {
+		case !step.ByInstance:
+			out[i] = step.Share * (1 - p.scene.Unusable)
+		case i < int(math.Ceil(step.Share*float64(len(out)))):
+			out[i] = 1
+		}
+	}
+	return out
+}
+
+// counts are a side's in the judge's words.
+func (p *Player) counts(s traffic.Side) metrics.Counts {
+	c := metrics.Counts{Requests: float64(s.Requests), Errors: float64(s.Errors)}
+	if len(s.Slow) > 0 {
+		c.Timed, c.Slow = c.Requests, make(map[float64]float64, len(s.Slow))
+	}
+	for i, n := range s.Slow {
+		c.Slow[p.bounds[i]] = float64(n)
+	}
+	return c
 }
 
 func orOne(v float64) float64 {
@@ -117,77 +150,29 @@ func orOne(v float64) float64 {
 	return v
 }
 
-// burst adds a hundred errors, which are requests too.
-func burst(sides map[metrics.Side]metrics.Counts, onNew bool) {
-	side := metrics.Old
-	if onNew {
-		side = metrics.New
-	}
-	c := sides[side]
-	c.Requests, c.Errors = c.Requests+100, c.Errors+100
-	sides[side] = c
-}
-
-// ill is the share of a pod's requests that fail since it is sick.
-func (p *Player) ill(pod int, from time.Time, length time.Duration) float64 {
-	if p.scene.Sick <= 0 {
-		return 0
-	}
-	if p.rng.Float64() < p.scene.Sick*length.Hours() {
-		p.sick[pod] = from.Add(30 * time.Second)
-	}
-	if from.Before(p.sick[pod]) {
-		return 0.5
-	}
-	return 0
-}
-
 // median is that of the latencies, in milliseconds; their 99th percentile is 257 ms.
 const median = 40.0
 
 // Buckets are the bounds that durations are counted at, in milliseconds.
 func Buckets() []float64 { return []float64{5, 10, 25, 50, 100, 250, 500, 1000, 2500} }
 
-func (p *Player) side(n int, rate, fail, scale float64) metrics.Counts {
-	x := draw.Clumped(p.rng, float64(n), math.Min(1, rate), p.scene.Clump) + draw.Binomial(p.rng, n, fail)
-	if p.scene.Clump <= 1 {
-		x = min(x, n)
-	}
-	c := metrics.Counts{Requests: math.Max(float64(n), float64(x)), Errors: float64(x)}
-	if !p.scene.Latency {
-		return c
-	}
-	noise := 1.0
-	if p.scene.Noise > 0 {
-		noise = math.Exp(p.scene.Noise * p.rng.NormFloat64())
-	}
-	c.Timed, c.Slow = float64(n), map[float64]float64{}
-	bounds := Buckets()
-	for i, slow := range draw.Above(p.rng, n, bounds, median*scale*noise) {
-		c.Slow[bounds[i]] = float64(slow)
-	}
-	return c
-}
-
-// History draws six hours of the old policy in two halves, as a judge's History; hours may be fewer.
+// History draws six hours of the old policy in two halves of the pods, as a judge's History; hours may be fewer. It is a
+// quiet time: no trouble of pods.
 func (s Scene) History(seed uint64, hours float64) metrics.History {
-	r := rand.New(rand.NewPCG(seed, 99))
 	const tick = 15 * time.Second
-	h := metrics.History{Tick: tick}
-	if s.Latency {
-		h.Bounds = Buckets()
-	}
-	n := s.RPS * tick.Seconds() / 2
-	for range int(hours * 240) {
+	service := s.service()
+	service.Pods, service.Sick, service.Bursts, service.SideNoise = 2, 0, 0, s.Noise/2
+	world, h := traffic.NewWorld(service, seed^99), metrics.History{Tick: tick, Bounds: service.Bounds}
+	for i := range int(hours * 240) {
+		from := time.Duration(i) * tick
 		var halves [2]metrics.HalfCount
-		for i := range halves {
-			halves[i] = metrics.HalfCount{Requests: n, Errors: float64(draw.Clumped(r, n, s.Base, s.Clump))}
+		for j, pod := range world.Pass(from, from+tick, world.Weather(from, from+tick), make([]float64, 2), traffic.Effect{}) {
+			halves[j] = metrics.HalfCount{Requests: float64(pod.Old.Requests), Errors: float64(pod.Old.Errors)}
 			if s.Latency {
-				halves[i].Timed = n
-				noise := math.Exp(s.Noise / 2 * r.NormFloat64())
-				for _, slow := range draw.Above(r, int(n), h.Bounds, median*noise) {
-					halves[i].Slow = append(halves[i].Slow, float64(slow))
-				}
+				halves[j].Timed = halves[j].Requests
+			}
+			for _, slow := range pod.Old.Slow {
+				halves[j].Slow = append(halves[j].Slow, float64(slow))
 			}
 		}
 		h.Ticks = append(h.Ticks, halves)

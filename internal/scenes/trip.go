@@ -1,12 +1,12 @@
 package scenes
 
 import (
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"time"
 
 	"github.com/meshpol/meshpol/internal/draw"
+	"github.com/meshpol/meshpol/internal/traffic"
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
@@ -32,42 +32,24 @@ type TripScene struct {
 	Harm float64
 }
 
-// spell is a time from one second to another on a pod.
-type spell struct {
-	pod      int
-	from, to float64
-}
-
-func (s spell) overlap(from, to float64) float64 {
-	return math.Max(0, math.Min(to, s.to)-math.Max(from, s.from)) / (to - from)
-}
-
 // Run reads the scene for so many seconds and gives the second of the trip, or -1.
 func (w TripScene) Run(wire metrics.Tripwire, seed uint64, seconds int) int {
 	r := rand.New(rand.NewPCG(seed, 23))
-	sick, bursts, outage := w.spells(r, float64(seconds))
+	sick, bursts, outage := w.spells(r, time.Duration(seconds)*time.Second)
 	step := metrics.JudgeStep{Index: 1, Kind: metrics.StepWatch, Share: w.Share, ByInstance: w.ByInstance}
-	state, at := metrics.TripState{}, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	state, begun := metrics.TripState{}, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	read := w.reader(seed)
 	for k := range seconds {
-		tick := metrics.Tick{From: at, To: at.Add(time.Second), Pods: map[string]map[metrics.Side]metrics.Counts{}}
-		at = tick.To
-		from, to := float64(k), float64(k+1)
-		both := w.Outage * outage.overlap(from, to)
-		for p := range w.Pods {
-			ill := 0.0
-			for _, s := range sick {
-				if s.pod == p {
-					ill = math.Max(ill, 0.5*s.overlap(from, to))
-				}
-			}
-			extra := 0.0
-			for _, b := range bursts {
-				if b.pod == p {
-					extra += float64(draw.Poisson(r, 100*b.overlap(from, to)/(b.to-b.from)))
-				}
-			}
-			w.book(r, tick, p, both, ill, extra)
+		from, to := time.Duration(k)*time.Second, time.Duration(k+1)*time.Second
+		both, ill := w.Outage*outage.Part(from, to), make([]float64, w.Pods)
+		for _, s := range sick {
+			ill[s.Pod] = max(ill[s.Pod], 0.5*s.Part(from, to))
 		}
+		extra := make([]int, w.Pods)
+		for _, b := range bursts {
+			extra[b.Pod] += draw.Poisson(r, 100*b.Part(from, to)*float64(to-from)/float64(b.To-b.From))
+		}
+		tick := metrics.Tick{From: begun.Add(from), To: begun.Add(to), Pods: read(from, to, both, ill, extra)}
 		var trip metrics.Trip
 		if state, trip = wire.Step(state, step, tick); trip.Tripped {
 			return k + 1
@@ -77,48 +59,66 @@ func (w TripScene) Run(wire metrics.Tripwire, seed uint64, seconds int) int {
 }
 
 // spells draws when what happens.
-func (w TripScene) spells(r *rand.Rand, seconds float64) (sick, bursts []spell, outage spell) {
+func (w TripScene) spells(r *rand.Rand, length time.Duration) (sick, bursts []traffic.Spell, outage traffic.Spell) {
+	spell := func(pod int, within, lasts time.Duration) traffic.Spell {
+		at := time.Duration(r.Float64() * float64(max(0, within)))
+		return traffic.Spell{Pod: pod, From: at, To: at + lasts}
+	}
 	for p := range w.Pods {
-		for range draw.Poisson(r, w.Sick*seconds/3600) {
-			f := r.Float64() * seconds
-			sick = append(sick, spell{p, f, f + 30})
+		for range draw.Poisson(r, w.Sick*length.Hours()) {
+			sick = append(sick, spell(p, length, 30*time.Second))
 		}
 	}
 	if w.HalfSick {
-		f := r.Float64() * seconds
-		for p := 0; p < w.Pods; p += 2 {
-			sick = append(sick, spell{p, f, f + 30})
+		together := spell(0, length, 30*time.Second)
+		for ; together.Pod < w.Pods; together.Pod += 2 {
+			sick = append(sick, together)
 		}
 	}
 	for range w.Bursts {
-		f := r.Float64() * seconds
-		bursts = append(bursts, spell{r.IntN(max(1, w.Pods)), f, f + math.Max(1, w.BurstSeconds)})
+		bursts = append(bursts, spell(r.IntN(max(1, w.Pods)), length, time.Duration(max(1, w.BurstSeconds)*float64(time.Second))))
 	}
-	f := r.Float64() * math.Max(0, seconds-60)
-	return sick, bursts, spell{0, f, f + 60}
+	return sick, bursts, spell(0, length-time.Minute, time.Minute)
 }
 
-// book draws a pod's second: both sides fail a share, the pod itself another. By instance a sick pod is a new one, and the
-// old side is a pod of its own.
-func (w TripScene) book(r *rand.Rand, tick metrics.Tick, p int, both, ill, extra float64) {
-	nc, ns := draw.Poisson(r, w.RPS*w.Share/float64(w.Pods)), draw.Poisson(r, w.RPS*(1-w.Share)/float64(w.Pods))
-	fail := 1 - (1-both)*(1-ill)
-	oldFail := fail
-	if w.ByInstance {
-		oldFail = both
+// reader draws the readings of a run: both sides fail a share, each pod another, and has extra errors on its new side. By
+// instance a pod has one side, so that the old side are other pods, which are never sick.
+func (w TripScene) reader(seed uint64) func(from, to time.Duration, both float64, ill []float64, extra []int) map[string]map[metrics.Side]metrics.Counts {
+	service := traffic.Service{RPS: w.RPS, Pods: w.Pods, Errors: w.Base, Clumps: w.Clump}
+	whole, fresh, old := traffic.NewWorld(service, seed), service, service
+	fresh.RPS, old.RPS = w.RPS*w.Share, w.RPS*(1-w.Share)
+	news, olds := traffic.NewWorld(fresh, seed), traffic.NewWorld(old, seed+1)
+	none, every, share := make([]float64, w.Pods), make([]float64, w.Pods), make([]float64, w.Pods)
+	for i := range w.Pods {
+		every[i], share[i] = 1, w.Share
 	}
-	ec, es := float64(draw.Clumped(r, float64(nc), w.Base, w.Clump)), float64(draw.Clumped(r, float64(ns), w.Base, w.Clump))
-	c := metrics.Counts{Requests: float64(nc) + extra, Errors: float64(draw.Binomial(r, nc, 1-(1-fail)*(1-w.Harm))) + ec + extra}
-	o := metrics.Counts{Requests: float64(ns), Errors: float64(draw.Binomial(r, ns, oldFail)) + es}
-	if w.Clump > 1 {
-		c.Requests, o.Requests = c.Requests+ec*(1-1/w.Clump), o.Requests+es*(1-1/w.Clump)
+	count := func(s traffic.Side, extra int) metrics.Counts {
+		return metrics.Counts{Requests: float64(s.Requests + extra), Errors: float64(s.Errors + extra)}
 	}
-	c.Errors, o.Errors = math.Min(c.Requests, c.Errors), math.Min(o.Requests, o.Errors)
-	pod := "shop/pod-" + strconv.Itoa(p)
-	if w.ByInstance {
-		tick.Pods[pod] = map[metrics.Side]metrics.Counts{metrics.New: c}
-		tick.Pods["shop/old-"+strconv.Itoa(p)] = map[metrics.Side]metrics.Counts{metrics.Old: o}
-		return
+	return func(from, to time.Duration, both float64, ill []float64, extra []int) map[string]map[metrics.Side]metrics.Counts {
+		well, sick := sky(w.Base, both, none), sky(w.Base, both, ill)
+		out, effect := map[string]map[metrics.Side]metrics.Counts{}, traffic.Effect{Fail: w.Harm}
+		if !w.ByInstance {
+			for i, p := range whole.Pass(from, to, sick, share, effect) {
+				out["shop/pod-"+strconv.Itoa(i)] = map[metrics.Side]metrics.Counts{metrics.New: count(p.New, extra[i]), metrics.Old: count(p.Old, 0)}
+			}
+			return out
+		}
+		for i, p := range news.Pass(from, to, sick, every, effect) {
+			out["shop/pod-"+strconv.Itoa(i)] = map[metrics.Side]metrics.Counts{metrics.New: count(p.New, extra[i])}
+		}
+		for i, p := range olds.Pass(from, to, well, none, effect) {
+			out["shop/old-"+strconv.Itoa(i)] = map[metrics.Side]metrics.Counts{metrics.Old: count(p.Old, 0)}
+		}
+		return out
 	}
-	tick.Pods[pod] = map[metrics.Side]metrics.Counts{metrics.New: c, metrics.Old: o}
+}
+
+// sky is a weather in which everybody fails a share and each pod another one of the rest.
+func sky(base, both float64, ill []float64) traffic.Weather {
+	out := traffic.Weather{Errors: base, Sick: make([]float64, len(ill)), Bursts: make([]int, len(ill))}
+	for i := range ill {
+		out.Sick[i] = 1 - (1-both)*(1-ill[i])
+	}
+	return out
 }

@@ -96,10 +96,11 @@ func (s *scene) routes(service string, http ...map[string]any) {
 	s.istio(trial.VirtualServices, "VirtualService", service, map[string]any{"hosts": []any{host}, "http": list})
 }
 
-func (s *scene) pool(service string, pool map[string]any) {
+// policy is a DestinationRule.
+func (s *scene) policy(service string, policy map[string]any) {
 	s.Helper()
 	s.istio(trial.DestinationRules, "DestinationRule", service, map[string]any{
-		"host": service + ".shop.svc.cluster.local", "trafficPolicy": map[string]any{"connectionPool": pool},
+		"host": service + ".shop.svc.cluster.local", "trafficPolicy": policy,
 	})
 }
 
@@ -142,7 +143,7 @@ func TestEveryRequestIsCounted(t *testing.T) {
 	half := referee.Window{Width: referee.Cohorts / 2} // last digit 0 to 7
 	want := map[string]int{}
 	for _, r := range log.Records {
-		side := "old"
+		side := "none"
 		if half.Contains(r.Cohort) {
 			side = "new"
 		}
@@ -174,11 +175,6 @@ func TestFlagsAndCodes(t *testing.T) {
 			s.behaves("cart", slowly)
 			s.routes("cart", map[string]any{"timeout": "0.02s", "retries": map[string]any{"attempts": int64(0)}})
 		}, 0, "504 UT"},
-		{"pool of one connection", func(s *scene) {
-			s.behaves("cart", slowly)
-			s.routes("cart", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
-			s.pool("cart", map[string]any{"tcp": map[string]any{"maxConnections": int64(1)}, "http": map[string]any{"http1MaxPendingRequests": int64(1)}})
-		}, 0, "503 UO"},
 		{"fault", func(s *scene) {
 			s.routes("cart", map[string]any{"fault": map[string]any{"abort": map[string]any{"httpStatus": int64(503), "percentage": map[string]any{"value": int64(30)}}}})
 		}, 0, "503 FI"},
@@ -193,7 +189,7 @@ func TestFlagsAndCodes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newScene(t, 0, tc.prepare)
-			spec := load(100, 2*time.Second)
+			spec := load(150, time.Second)
 			spec.Timeout = jsonhttp.Duration(tc.timeout)
 			log, grown := s.counted(spec, fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
 			want := map[string]int{}
@@ -213,18 +209,52 @@ func TestFlagsAndCodes(t *testing.T) {
 	}
 }
 
+// TestOverflows: Istio gives the pool of a DestinationRule to the clients and to the servers. What a client's proxy refuses
+// has the flag there; what a server's refuses has it there, and none where the client's proxy counts it.
+func TestOverflows(t *testing.T) {
+	for service, tc := range map[string]struct {
+		load loadgen.Spec
+		pool map[string]any
+		// bad is what the clients see of a refusal, as the labels say it.
+		bad string
+	}{
+		"cart": {load(150, time.Second), map[string]any{
+			"tcp": map[string]any{"maxConnections": int64(1)}, "http": map[string]any{"http1MaxPendingRequests": int64(1)},
+		}, "503 "},
+		"stock": {calls(150, time.Second), map[string]any{"http": map[string]any{"http2MaxRequests": int64(1)}}, "200 14"},
+	} {
+		t.Run(service, func(t *testing.T) {
+			s := newScene(t, 0, func(s *scene) {
+				s.behaves(service, app.Rule{Delay: jsonhttp.Duration(60 * time.Millisecond)})
+				s.routes(service, map[string]any{"retries": map[string]any{"attempts": int64(0)}})
+				s.policy(service, map[string]any{"connectionPool": tc.pool})
+			})
+			atServers := func() int {
+				return s.counts(fmt.Sprintf(`sum by (response_flags) (istio_requests_total{reporter="destination",destination_service="%s.shop.svc.cluster.local",response_flags="UO"})`, service), "response_flags")["UO"]
+			}
+			before := atServers()
+			labels := []string{"response_code", "grpc_response_status", "response_flags"}
+			log, grown := s.counted(tc.load, fmt.Sprintf(ofClients, strings.Join(labels, ","), service), labels...)
+			refused := len(referee.Select(log.Records, func(r referee.Record) bool { return !answered(r) }))
+			clients, servers := grown[tc.bad+" UO"], atServers()-before
+			t.Logf("clients saw %d refusals of %d; flagged by their proxies %d, by the servers' %d: %v", refused, len(log.Records), clients, servers, grown)
+			if clients == 0 || clients+servers != refused || grown[tc.bad+" -"] != servers {
+				t.Errorf("%d refusals; %d and %d have the flag, %d were refused elsewhere", refused, clients, servers, grown[tc.bad+" -"])
+			}
+		})
+	}
+}
+
 // TestEjections: when every instance is ejected the proxy refuses by itself, and says so.
 func TestEjections(t *testing.T) {
 	s := newScene(t, 0, func(s *scene) {
 		s.behaves("cart", app.Rule{FailRatio: 1})
 		s.routes("cart", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
-		s.istio(trial.DestinationRules, "DestinationRule", "cart", map[string]any{
-			"host": "cart.shop.svc.cluster.local", "trafficPolicy": map[string]any{"outlierDetection": map[string]any{
-				"consecutive5xxErrors": int64(3), "interval": "0.5s", "baseEjectionTime": "30s", "maxEjectionPercent": int64(100),
-			}},
-		})
+		s.policy("cart", map[string]any{"outlierDetection": map[string]any{
+			"consecutive5xxErrors": int64(3), "interval": "0.5s", "baseEjectionTime": "30s", "maxEjectionPercent": int64(100),
+		}})
 	})
-	log, grown := s.counted(load(100, 2*time.Second), fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
+	log, grown := s.counted(load(150, time.Second), fmt.Sprintf(ofClients, "response_code, response_flags", "cart"), "response_code", "response_flags")
 	refused := len(referee.Select(log.Records, func(r referee.Record) bool { return !answered(r) }))
 	s.sameCounts("by code and flags", map[string]int{"503 UH": refused, "503 -": len(log.Records) - refused}, grown)
 	if refused == 0 {
@@ -234,7 +264,6 @@ func TestEjections(t *testing.T) {
 
 // TestGRPCStatuses: a gRPC call is counted with its own status, whoever made it.
 func TestGRPCStatuses(t *testing.T) {
-	slowly := app.Rule{Delay: jsonhttp.Duration(60 * time.Millisecond)}
 	for _, tc := range []struct {
 		name    string
 		prepare func(*scene)
@@ -244,18 +273,13 @@ func TestGRPCStatuses(t *testing.T) {
 		{"good", nil, ""},
 		{"the service fails", func(s *scene) { s.behaves("stock", app.Rule{FailRatio: 0.3}) }, "14 -"},
 		{"the service says internal", func(s *scene) { s.behaves("stock", app.Rule{FailRatio: 0.3, FailStatus: 13}) }, "13 -"},
-		{"pool of one request", func(s *scene) {
-			s.behaves("stock", slowly)
-			s.routes("stock", map[string]any{"retries": map[string]any{"attempts": int64(0)}})
-			s.pool("stock", map[string]any{"http": map[string]any{"http2MaxRequests": int64(1)}})
-		}, "14 UO"},
 		{"fault", func(s *scene) {
 			s.routes("stock", map[string]any{"fault": map[string]any{"abort": map[string]any{"grpcStatus": "UNAVAILABLE", "percentage": map[string]any{"value": int64(30)}}}})
 		}, "14 FI"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newScene(t, 0, tc.prepare)
-			log, grown := s.counted(calls(100, 2*time.Second), fmt.Sprintf(ofClients, "request_protocol, grpc_response_status, response_flags", "stock"),
+			log, grown := s.counted(calls(150, time.Second), fmt.Sprintf(ofClients, "request_protocol, grpc_response_status, response_flags", "stock"),
 				"request_protocol", "grpc_response_status", "response_flags")
 			want := map[string]int{}
 			for _, r := range log.Records {

@@ -181,15 +181,14 @@ func (w *stepWork) problem(format string, args ...any) {
 
 // collect joins series of one identity (a relabelled target) and leaves out unusable samples.
 func (w *stepWork) collect(series []Series) []observed {
-	byID := map[string]*observed{}
+	byID := make(map[string]*observed, len(series))
 	for _, s := range series {
 		id := s.identity()
-		o, ok := byID[id]
-		if !ok {
-			o = &observed{id: id, series: Series{Labels: s.Labels, Pod: s.Pod}}
-			byID[id] = o
+		if o, ok := byID[id]; ok {
+			o.series.Samples = append(o.series.Samples, w.usable(s)...)
+			continue
 		}
-		o.series.Samples = append(o.series.Samples, w.usable(s)...)
+		byID[id] = &observed{id: id, series: Series{Labels: s.Labels, Pod: s.Pod, Samples: w.usable(s)}}
 	}
 	batch := make([]observed, 0, len(byID))
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
@@ -202,7 +201,7 @@ func (w *stepWork) collect(series []Series) []observed {
 
 // usable leaves out values that no counter can have, and samples that lie after the interval.
 func (w *stepWork) usable(s Series) []Sample {
-	var good []Sample
+	good := make([]Sample, 0, len(s.Samples))
 	for _, x := range s.Samples {
 		bad := math.IsNaN(x.Value) || math.IsInf(x.Value, 0) || x.Value < 0
 		switch {

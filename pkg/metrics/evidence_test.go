@@ -57,6 +57,9 @@ func TestKernelIsAnEVariable(t *testing.T) {
 	if worst > 1+1e-9 {
 		t.Fatalf("the kernel is no e-variable: expectation %.9f", worst)
 	}
+	if cases < 5000 || worst < 0.99 {
+		t.Fatalf("%d cases up to %.9f prove nothing: at the edge of the null it is 1", cases, worst)
+	}
 }
 
 // The floor's factor and the bake's veto (every error counted) likewise.
@@ -81,7 +84,7 @@ func TestFloorAndVetoAreEVariables(t *testing.T) {
 			floor, veto = max(floor, f[g]), max(veto, v[g])
 		}
 	})
-	if floor > 1+1e-9 || veto > 1+1e-9 {
+	if floor > 1+1e-9 || veto > 1+1e-9 || floor < 0.99 || veto < 0.99 {
 		t.Fatalf("expectations %.9f (floor), %.9f (veto)", floor, veto)
 	}
 }
@@ -107,8 +110,8 @@ func TestBoundIsAnEVariable(t *testing.T) {
 		})
 	}
 	t.Logf("largest expectation %.6f", worst)
-	if worst > 1+1e-9 {
-		t.Fatalf("the bound is no e-variable: %.6f", worst)
+	if worst > 1+1e-9 || worst < 0.9 {
+		t.Fatalf("the bound is no e-variable, or nothing was enumerated: %.6f", worst)
 	}
 }
 

@@ -16,18 +16,19 @@ const (
 	fastest = 1e5
 )
 
-// fall is what is known of a counter that went down: its last sample before, and how many have come since.
+// fall is what is known of a counter that went down: its last sample before, how many have come since, and how often it
+// fell within fallMemory.
 type fall struct {
-	last  Sample
-	since int
+	last         Sample
+	since, times int
 }
 
 // fell is what a sample below the one before adds. One fall is a restart of the proxy, which has counted from 0 since; a
 // second one within a few samples is not, nor is more than the pod can have served.
 func (w *stepWork) fell(id string, s Series, x, last Sample) float64 {
-	_, again := w.c.falls[id]
-	w.c.falls[id] = fall{last: last}
-	if again {
+	times := w.c.falls[id].times + 1
+	w.c.falls[id] = fall{last: last, times: times}
+	if times > 1 {
 		w.notACounter(s, fmt.Sprintf("goes up and down (%s, %s)", whole(last.Value), whole(x.Value)))
 		return 0
 	}
@@ -54,6 +55,10 @@ func (w *stepWork) rose(id string, s Series, x, last Sample) float64 {
 		return more
 	}
 	w.c.falls[id] = f
+	if f.times > 1 {
+		w.notACounter(s, fmt.Sprintf("goes up and down (%s, %s)", whole(last.Value), whole(x.Value)))
+		return 0
+	}
 	if more > 0 && x.Value > w.servable(s.Pod, x.At.Sub(f.last.At)) {
 		w.notACounter(s, fmt.Sprintf("fell from %s and is %s again", whole(f.last.Value), whole(x.Value)))
 		return 0

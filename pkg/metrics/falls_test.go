@@ -16,6 +16,24 @@ type told struct {
 	unusable bool
 }
 
+// A series that has gone up and down is not believed again before it has risen for a while.
+func TestASeriesThatWentUpAndDownIsNotBelievedAtOnce(t *testing.T) {
+	counters, _ := NewCounters(byRequest()).Step([]Series{code("shop/a", "old_upstream_rq", "200", -1, 100, 10, 110)}, sec(0), sec(20))
+	value := 110.0
+	for i, c := range []struct {
+		to       float64
+		believed bool
+	}{{55, true}, {112, true}, {56, false}, {114, false}, {116, false}, {118, false}, {120, false}, {122, false}, {124, true}, {126, true}} {
+		at := 22 + 2*float64(i)
+		var tick Tick
+		counters, tick = counters.Step([]Series{code("shop/a", "old_upstream_rq", "200", at, c.to)}, sec(at-2), sec(at))
+		if (tick.Unusable == "") != c.believed {
+			t.Errorf("from %v to %v: %q", value, c.to, tick.Unusable)
+		}
+		value = c.to
+	}
+}
+
 func TestSeriesThatAreNoCounters(t *testing.T) {
 	for name, c := range map[string]told{
 		"an honest counter":               {points: []float64{32, 420, 34, 440, 36, 460}, requests: 60},

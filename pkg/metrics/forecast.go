@@ -11,6 +11,8 @@ type Forecast struct {
 	// Traffic is what it rests on, Seconds how much of the past it was read from.
 	Traffic Traffic
 	Seconds float64
+	// Guessed tells that too few requests failed to say how much failures clump.
+	Guessed bool
 	// Expected is the time of a policy that does no harm, Longest where every step takes all of its time.
 	Expected, Longest time.Duration
 	// Bound is the multiple of the old error rate that the proof is expected to stay below when it passes, 0 where it shows
@@ -50,7 +52,7 @@ func ForecastOf(h History, steps []PlannedLength, c JudgeConfig) (Forecast, bool
 		return Forecast{}, false
 	}
 	t := b.traffic(rps, c.ErrorFloor)
-	f := Forecast{Traffic: t, Seconds: b.Seconds}
+	f := Forecast{Traffic: t, Seconds: b.Seconds, Guessed: b.Errors < clumpEvents}
 	var gathered bounds
 	for _, s := range steps {
 		length := s.least(t, c.Tick)

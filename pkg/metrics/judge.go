@@ -139,6 +139,7 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		s.Usable = min(1, max(0, 1+s.Shares.mean()/step.Share))
 	}
 	s.Volume = s.Volume.add(to.Sub(time.UnixMilli(s.PendingFrom)).Seconds(), c.N, o.N)
+	s, struck := j.noteIncident(s, step, c, o)
 	k := len(s.Pending)
 	s.Errors, s.Floor, s.Ladder = s.Errors.strata(k).start(weight), s.Floor.start(weight), s.Ladder.start(weight)
 	switch {
@@ -156,7 +157,7 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 	if step.Kind != StepStage {
 		s = j.scoreObjectives(s, weight)
 	}
-	if step.Kind != StepBake && step.Kind != StepFold {
+	if step.Kind != StepBake && step.Kind != StepFold && !struck {
 		s = s.gathers(step.Kind == StepStage)
 	}
 	s.Lately = half{N: c.N + o.N, X: c.X + o.X}
@@ -303,14 +304,14 @@ func (j SequentialJudge) scoreObjectives(s score, weight float64) score {
 	if s.Success != nil {
 		b := s.Success.start(weight, k)
 		for i, c := range s.Pending {
-			b.once(i, c.New, c.Old, 1-j.Config.SuccessTarget, j.Config.BurnFail, j.Config.BurnHold)
+			b.once(i, c.New, c.Old, 1-j.Config.SuccessTarget, j.Config)
 		}
 		s.Success = b
 	}
 	if s.Slow != nil {
 		b := s.Slow.start(weight, k)
 		for i, c := range s.Pending {
-			b.once(i, half{N: c.New.T, X: c.New.L}, half{N: c.Old.T, X: c.Old.L}, 1-j.Config.LatencyObjective.Target, j.Config.BurnFail, j.Config.BurnHold)
+			b.once(i, half{N: c.New.T, X: c.New.L}, half{N: c.Old.T, X: c.Old.L}, 1-j.Config.LatencyObjective.Target, j.Config)
 		}
 		s.Slow = b
 	}

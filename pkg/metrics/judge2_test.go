@@ -215,7 +215,7 @@ func TestLeastRatioHolds(t *testing.T) {
 		l, over := newLadder(), false
 		for tick := range 40 {
 			l = l.start(map[bool]float64{true: 0.5, false: 0.001}[tick == 0])
-			for _, sides := range w.tick(start(), 15*time.Second).Pods {
+			for _, sides := range w.tick(start().Add(time.Duration(tick)*15*time.Second), 15*time.Second).Pods {
 				l = l.once(half{N: sides[New].Requests, X: sides[New].Errors}, half{N: sides[Old].Requests, X: sides[Old].Errors})
 			}
 			over = over || l.least() > 3

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 )
@@ -74,5 +75,28 @@ func TestHealedFailuresAreNoSlowRequests(t *testing.T) {
 				t.Errorf("%s: %s, want %s", got.Verdict, got.Reason, c.want)
 			}
 		})
+	}
+}
+
+func TestTooFewTimedRequestsAreSaid(t *testing.T) {
+	judge, err := NewJudge(DefaultJudgeConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := JudgeStep{Kind: StepStage, Share: 0.5, Min: 2 * time.Minute, Max: 5 * time.Minute, MinRequests: 200, Started: start()}
+	for each, want := range map[float64]bool{50: true, 200: false} {
+		_, j := ask(judge, State{}, stage, 2*time.Minute, func(from time.Time) Tick {
+			tick := seen(from, 15*time.Second, 4, 100, 0, 100, 0)
+			for _, sides := range tick.Pods {
+				for side, c := range sides {
+					c.Timed, c.Slow = each/8, map[float64]float64{25: each / 80}
+					sides[side] = c
+				}
+			}
+			return tick
+		})
+		if said := strings.Contains(j.Reason, "only 400 of 1,000 timed requests, so latency will not be compared"); said != want || j.Verdict != Pass {
+			t.Errorf("%v timed requests in 15 s: %s, %s", each, j.Verdict, j.Reason)
+		}
 	}
 }

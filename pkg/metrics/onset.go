@@ -8,6 +8,9 @@ type onset struct {
 	Before half `json:"b"`
 	First  half `json:"f"`
 	Rest   half `json:"r"`
+	// Unchanged tells that the step wrote nothing: all requests were under the policy before, so that nothing can have
+	// begun with it.
+	Unchanged bool `json:"u,omitempty"`
 }
 
 const (
@@ -15,7 +18,7 @@ const (
 	onsetAtOnce = 0.5
 	// onsetShare is the least failing share of the first interval, as a part of the later ones' share. A source that is
 	// scraped counts some of the time before the step into the first interval, half of it on average.
-	onsetShare = 0.3
+	onsetShare = 0.4
 	// onsetLeast is the same as a part of GrossErrors, and what the interval before may not have reached.
 	onsetLeast = 0.5
 )
@@ -30,12 +33,12 @@ func (o onset) add(c half) onset {
 }
 
 // unsure tells that one interval is not enough to say whether the failing began with the step.
-func (o onset) unsure() bool { return o.Rest.N == 0 && o.First.share() < onsetAtOnce }
+func (o onset) unsure() bool { return !o.Unchanged && o.Rest.N == 0 && o.First.share() < onsetAtOnce }
 
 // withStep tells that at least gross of the requests fail, and that they do so since the step began.
 func (o onset) withStep(gross float64) bool {
 	first := o.First.share()
-	return o.First.with(o.Rest).share() >= gross && o.Before.share() < onsetLeast*gross &&
+	return !o.Unchanged && o.First.with(o.Rest).share() >= gross && o.Before.share() < onsetLeast*gross &&
 		first >= onsetLeast*gross && first >= onsetShare*o.Rest.share()
 }
 

@@ -104,9 +104,9 @@ func TestABakeWaitsForTheEndOfAnIncident(t *testing.T) {
 		want         Verdict
 		reason       string
 	}{
-		{2 * time.Minute, time.Minute, Wait, "an incident is under way"},
+		{2 * time.Minute, time.Minute, Wait, "shared incident, the old side is as bad"},
 		{2 * time.Minute, 135 * time.Second, Pass, "shared incident"},
-		{time.Hour, 6 * time.Minute, Inconclusive, "an incident is under way"},
+		{time.Hour, 6 * time.Minute, Inconclusive, "shared incident, the old side is as bad"},
 	} {
 		j := judge(t, func(c *JudgeConfig) { c.History = pastOf(0.001) })
 		_, got := ask(j, State{}, step, c.after, func(from time.Time) Tick {

@@ -37,6 +37,8 @@ type score struct {
 	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
 	Usable float64 `json:"usable,omitempty"`
 	Volume volume  `json:"vol,omitzero"`
+	// Incident are both sides' requests of the last interval where both failed grossly in it; empty else.
+	Incident []half `json:"incident,omitempty"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`
@@ -194,7 +196,8 @@ func (s score) encode() json.RawMessage {
 // nobody left to compare with: an incident of both sides that ended the bake must not decide there.
 func (s score) beginStep(step JudgeStep) score {
 	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
-	s.Back, s.Veto, s.Onset, s.Volume = nil, nil, nil, s.Volume.nextStep()
+	whole := s.Onset != nil
+	s.Back, s.Veto, s.Onset, s.Incident, s.Volume = nil, nil, nil, nil, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()
 	if anew {
 		s.Errors, s.Floor, s.Ladder = newEvidence(), newMixture(), newLadder()
@@ -204,7 +207,7 @@ func (s score) beginStep(step JudgeStep) score {
 		back := newEvidence()
 		s.Back = &back
 	case step.bare():
-		s.Onset = &onset{Before: s.Lately}
+		s.Onset = &onset{Before: s.Lately, Unchanged: whole && step.Kind == StepBake}
 	case step.Kind == StepBake:
 		veto := newMixture().start(1)
 		s.Veto = &veto

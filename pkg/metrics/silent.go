@@ -1,6 +1,9 @@
 package metrics
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // The rule of the silent canary (ANALYSIS.md section 4): a heuristic, not statistics. Traffic that is cut below HTTP
 // leaves no HTTP metric, and requests that hang are not counted until they end.
@@ -81,8 +84,13 @@ func (v volume) silent(asked float64, past Baseline) (seen, expected float64, si
 	return seen, expected, seen < silentNew*expected && old >= silentOld*oldExpected
 }
 
-// missingShare is the share of its requests that the new side may lack before a step is held for it.
-const missingShare = 0.2
+// A step is held where the new side lacks missingShare of its requests, and more than missingSigmas standard errors of
+// requests that come missingClumps at a time (one id that is passed on makes several).
+const (
+	missingShare  = 0.2
+	missingSigmas = 3.0
+	missingClumps = 4.0
+)
 
 // missing says that the new side has counted markedly fewer requests in this step than its share. Those that hang until
 // their client gives up are in no count, so that a policy which makes half of them hang shows no error and no latency. It
@@ -96,8 +104,8 @@ func (l look) missing() (string, bool) {
 		s *= l.s.Usable
 	}
 	seen, expected := l.fresh.New.Requests, l.fresh.Old.Requests*s/(1-s)
-	mean, significant := l.s.Shares.off()
-	if !significant || mean >= 0 || seen >= (1-missingShare)*expected {
+	chance := missingSigmas * math.Sqrt(missingClumps*expected/(1-s))
+	if seen >= (1-missingShare)*expected || expected-seen <= chance {
 		return "", false
 	}
 	return fmt.Sprintf("the new side counted %s of about %s requests to be expected: those that hang are counted only when they end", number(seen), number(expected)), true

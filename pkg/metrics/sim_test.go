@@ -1,18 +1,16 @@
 package metrics
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"time"
 
-	"github.com/meshpol/meshpol/internal/draw"
+	"github.com/meshpol/meshpol/internal/traffic"
 )
 
 // world draws the ticks of one step: pods that serve both sides, rps requests a second, errors at rate base on the old
-// side and base·ratio+fail on the new one, in clumps of mean size clump. Models and exact binomials are those of the
-// simulation behind ANALYSIS.md (analysis-sim/rng.go).
+// side and base·ratio+fail on the new one, in clumps of mean size clump. The model is the one of all simulations.
 type world struct {
-	rng               *rand.Rand
+	seed              uint64
 	pods              int
 	rps, share        float64
 	base, ratio, fail float64
@@ -23,35 +21,37 @@ type world struct {
 }
 
 func newWorld(seed uint64) *world {
-	return &world{rng: rand.New(rand.NewPCG(seed, 7)), pods: 8, rps: 200, share: 0.05, base: 0.001, ratio: 1, clump: 1}
+	return &world{seed: seed, pods: 8, rps: 200, share: 0.05, base: 0.001, ratio: 1, clump: 1}
 }
 
 func (w *world) tick(from time.Time, length time.Duration) Tick {
 	t := Tick{From: from, To: from.Add(length), Newest: from.Add(length - time.Second), Pods: map[string]map[Side]Counts{}, Series: map[Side]int{New: w.pods, Old: w.pods}}
-	base := w.base * max(1, w.both)
-	for i := range w.pods {
-		n := draw.Poisson(w.rng, w.rps*length.Seconds()/float64(w.pods))
-		c := draw.Binomial(w.rng, n, w.share)
-		if w.byInstance > 0 {
-			c = 0
-			if i < w.byInstance {
-				c = n
-			}
+	base, bounds := w.base*max(1, w.both), []float64{25, 50, 100, 250, 500, 1000}
+	shares := make([]float64, w.pods)
+	for i := range shares {
+		switch {
+		case w.byInstance == 0:
+			shares[i] = w.share
+		case i < w.byInstance:
+			shares[i] = 1
 		}
-		t.Pods["shop/pod-"+strconv.Itoa(i)] = map[Side]Counts{
-			New: w.side(c, min(1, base*w.ratio), w.fail, 1+w.slow), Old: w.side(n-c, base, 0, 1)}
+	}
+	service := traffic.NewWorld(traffic.Service{RPS: w.rps, Pods: w.pods, Errors: base, Clumps: w.clump, Median: 40, Bounds: bounds}, w.seed)
+	since := from.Sub(start())
+	for i, pod := range service.Pass(since, since+length, service.Weather(since, since+length), shares,
+		traffic.Effect{More: base * (w.ratio - 1), Fail: w.fail, Slower: w.slow}) {
+		t.Pods["shop/pod-"+strconv.Itoa(i)] = map[Side]Counts{New: counted(pod.New, bounds), Old: counted(pod.Old, bounds)}
 	}
 	return t
 }
 
-func (w *world) side(n int, p, fail, scale float64) Counts {
-	errors := min(n, draw.Clumped(w.rng, float64(n), p, w.clump)+draw.Binomial(w.rng, n, fail))
-	c := Counts{Requests: float64(n), Errors: float64(errors), Timed: float64(n), Slow: map[float64]float64{}}
-	if errors > 0 {
-		c.Codes = map[string]float64{"200": float64(n - errors), "503": float64(errors)}
+// counted are a side's counts, with codes.
+func counted(s traffic.Side, bounds []float64) Counts {
+	c := Counts{Requests: float64(s.Requests), Errors: float64(s.Errors), Timed: float64(s.Requests), Slow: map[float64]float64{}}
+	if s.Errors > 0 {
+		c.Codes = map[string]float64{"200": c.Requests - c.Errors, "503": c.Errors}
 	}
-	bounds := []float64{25, 50, 100, 250, 500, 1000}
-	for i, slow := range draw.Above(w.rng, n, bounds, 40*scale) {
+	for i, slow := range s.Slow {
 		c.Slow[bounds[i]] = float64(slow)
 	}
 	return c

@@ -26,12 +26,18 @@ func (b burning) start(v float64, k int) *burning {
 	return &b
 }
 
-// once counts a stratum's tick: c and s are bad ones of all, budget is 1 − target.
-func (b *burning) once(stratum int, c, s half, budget, fail, hold float64) {
-	if c.N > 0 {
+// once counts a stratum's tick: c and s are bad ones of all, budget is 1 − target. A tick in which the old side burns as
+// fast blames nobody: what it would add to the score could never be taken out again when the incident is over. Leaving it
+// out for what the old side does keeps the score an e-process.
+func (b *burning) once(stratum int, c, s half, budget float64, config JudgeConfig) {
+	fail, hold := config.BurnFail, config.BurnHold
+	both := s.N > 0 && s.X >= min(0.99, fail*budget)*s.N && !config.RollbackOnShared
+	if c.N > 0 && !both {
 		y := min(1, c.X/c.N)
 		b.Worse = b.Worse.once(stratum, y, min(0.99, fail*budget))
 		b.Hold = b.Hold.once(y, min(0.99, hold*budget))
+	}
+	if c.N > 0 {
 		b.New = half{N: b.New.N + c.N, X: b.New.X + c.X}
 	}
 	if s.N > 0 {

@@ -47,7 +47,7 @@ func (l look) stage() (Verdict, string) {
 	if verdict, reason, ok := l.waits(New, Old); ok {
 		return verdict, reason
 	}
-	text := fmt.Sprintf("share %s of %s requests", percent(l.share()), number(l.fresh.New.Requests+l.fresh.Old.Requests))
+	text := fmt.Sprintf("share %s of %s requests", percent(l.share()), number(l.fresh.New.Requests+l.fresh.Old.Requests)) + l.untimed()
 	off, far := l.shareOff()
 	switch {
 	case far:
@@ -57,6 +57,16 @@ func (l look) stage() (Verdict, string) {
 	default:
 		return Pass, "identical halves agree: " + l.comparison() + "; " + text
 	}
+}
+
+// untimed says that latency will not be compared: its bounds are chosen from the tail of the old policy, and a tail of few
+// requests is none.
+func (l look) untimed() string {
+	timed := l.s.Own.Timed
+	if l.c.LatencyTolerance <= 0 || l.s.timedBefore() || timed <= 0 || timed >= tailRequests {
+		return ""
+	}
+	return fmt.Sprintf("; only %s of %s timed requests, so latency will not be compared", number(timed), number(tailRequests))
 }
 
 // shareOff says what the share seen at step 0 means where it is significantly off, and whether that is too far.

@@ -119,6 +119,6 @@ func (c clumps) most() float64 {
 
 // ownDoubt is how many deviations an own φ is taken to be off; with fewer than ownEvents it is no more unknown.
 const (
-	ownDoubt  = 2
+	ownDoubt  = 2.5
 	ownEvents = 4
 )

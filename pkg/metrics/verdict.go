@@ -231,6 +231,8 @@ func (l look) suspicion() (Verdict, string, bool) {
 	text, missing := l.missing()
 	attempts, amplified := l.amplification()
 	switch {
+	case l.incident() != "":
+		text = l.incident()
 	case l.sharedIncident():
 		text = "shared incident, the old side is as bad: " + l.harm()
 	case l.total() >= l.c.Hold, l.glaring():
@@ -269,6 +271,9 @@ func (l look) proof() (Verdict, string) {
 	if verdict, reason, ok := l.suspicion(); ok {
 		return verdict, reason
 	}
+	if verdict, reason, ok := l.underWay(); ok {
+		return verdict, reason
+	}
 	shown, slow := l.s.Bound.shown(l.c.PassConfidence), slowShown(l.s.Latency, l.c.PassConfidence)
 	text := l.comparison() + "; " + boundText(shown, l.c.PassConfidence) + slowText(slow)
 	switch {
@@ -283,8 +288,8 @@ func (l look) proof() (Verdict, string) {
 	}
 }
 
-// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no harm;
-// while it lasts the bake does, since the fold has nobody to tell it from harm.
+// lastSteps are the bake and the fold: they end in Pass after their time. An incident of both sides is said and is no
+// harm, once it is over.
 func (l look) lastSteps() (Verdict, string) {
 	if l.harmful() {
 		return Wait, "suspicious, the next interval tells whether it began with the step: " + l.harm()
@@ -292,12 +297,13 @@ func (l look) lastSteps() (Verdict, string) {
 	if verdict, reason, ok := l.waits(New); ok {
 		return verdict, reason
 	}
-	if l.underWay() {
-		text := "an incident is under way, errors " + rate(l.s.Lately.X, l.s.Lately.N) + " of both sides in the last interval: " + l.comparison()
-		if l.overdue() {
-			return Inconclusive, text
+	if l.incident() != "" {
+		if verdict, reason, ok := l.suspicion(); ok {
+			return verdict, reason
 		}
-		return Wait, text
+	}
+	if verdict, reason, ok := l.underWay(); ok {
+		return verdict, reason
 	}
 	if l.sharedIncident() {
 		return Pass, "shared incident, both sides are worse than before: " + l.comparison()
@@ -310,13 +316,18 @@ func (l look) lastSteps() (Verdict, string) {
 	return Pass, l.comparison() + "; no sign of harm"
 }
 
-// underWay tells of a bake that its last interval was far beyond what the past tolerates.
-func (l look) underWay() bool {
-	if l.step.bare() {
-		return false
-	}
+// underWay holds a step after which nobody may be left to compare with, the proof and the bake, while its last interval
+// is far beyond what the past tolerates.
+func (l look) underWay() (Verdict, string, bool) {
 	tolerated := l.c.BareTolerance * l.s.before(l.s.clumping(l.c.Clumping)).limit()
-	return l.s.Lately.share() >= max(onsetLeast*l.c.GrossErrors, min(1, tolerated))
+	if l.step.bare() || l.s.Lately.share() < max(onsetLeast*l.c.GrossErrors, min(1, tolerated)) {
+		return Wait, "", false
+	}
+	text := "an incident is under way, errors " + rate(l.s.Lately.X, l.s.Lately.N) + " of both sides in the last interval: " + l.comparison()
+	if l.overdue() {
+		return Inconclusive, text, true
+	}
+	return Wait, text, true
 }
 
 func (l look) side(s Side) Counts {

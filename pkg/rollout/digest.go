@@ -68,7 +68,7 @@ func digestOf(in PlanInput, p *Plan) string {
 		specs[RefOf(o).String()] = SpecHash(o)
 	}
 	settings := in.Settings
-	settings.Tick, settings.PropagationTimeout = 0, 0
+	settings.Tick, settings.PropagationTimeout, settings.History = 0, 0, 0
 	return "sha256:" + fullHash(map[string]any{
 		"name": in.Name, "target": in.Change.Target, "documents": in.Documents, "steps": steps, "settings": settings,
 		"bodies": bodies, "specs": specs,

@@ -28,6 +28,8 @@ type Settings struct {
 	PropagationTimeout time.Duration `json:"propagationTimeout"`
 	// Tick is the length of an interval that is judged.
 	Tick time.Duration `json:"tick"`
+	// History is how much of the time before the judge knows.
+	History time.Duration `json:"history,omitempty"`
 	// NoAnalysis goes on without a metrics source: every step ends at its least time.
 	NoAnalysis bool `json:"noAnalysis,omitempty"`
 	// Checks are the user's own.

@@ -2,9 +2,10 @@ package simulate
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
+
+	"github.com/meshpol/meshpol/internal/traffic"
 )
 
 // Harm is what the new policy does to the requests under it. The zero value does nothing.
@@ -37,10 +38,10 @@ func (h Harm) times() float64 {
 	return h.Times
 }
 
-// extra is the share of requests that fail because of it, on top of a base share.
-func (h Harm) extra(base float64) float64 {
-	p := base*(h.times()-1) + h.More
-	return math.Min(1, math.Max(0, p+h.Fail-p*h.Fail))
+// effect is what it does to requests of which a base share fails anyhow. What multiplies errors comes in their clumps,
+// what breaks requests breaks each by itself; those that it makes slower than a bound count as harmed.
+func (h Harm) effect(base, bound float64) traffic.Effect {
+	return traffic.Effect{More: min(1, max(0, base*(h.times()-1)+h.More)), Fail: h.Fail, Slower: h.Slower, Bound: bound}
 }
 
 // and puts two harms together.

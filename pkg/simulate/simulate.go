@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/meshpol/meshpol/internal/traffic"
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
@@ -109,7 +110,7 @@ func (r rule) runs(ctx context.Context, o Options, h Harm) ([]outcome, error) {
 	for range min(o.Runs, runtime.GOMAXPROCS(0)) {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(o.Runs) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				out[i] = r.run(newWorld(o.Traffic, h, stir(o.Seed)+uint64(i)))
+				out[i] = r.run(newWorld(o.Traffic, h, traffic.Stir(o.Seed)+uint64(i)))
 			}
 		})
 	}

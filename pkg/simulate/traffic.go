@@ -91,7 +91,7 @@ func (t Traffic) Check() error {
 func (t Traffic) bounds() []float64 {
 	var out []float64
 	for _, b := range []float64{1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000} {
-		if t.slower(b, 1) < 0.9 && len(out) < mostBounds {
+		if draw.Slower(b, milliseconds(t.Latency)) < 0.9 && len(out) < mostBounds {
 			out = append(out, b)
 		}
 	}
@@ -100,13 +100,3 @@ func (t Traffic) bounds() []float64 {
 
 // mostBounds is far beyond the last latency that is seen where latencies are a few times as long.
 const mostBounds = 7
-
-// slower is the share of requests above a bound in milliseconds where latencies are a factor of the usual ones.
-func (t Traffic) slower(bound, factor float64) float64 {
-	return draw.Slower(bound, t.median(factor))
-}
-
-// median is that of latencies that are a factor of the usual ones, in milliseconds.
-func (t Traffic) median(factor float64) float64 {
-	return factor * float64(t.Latency) / float64(time.Millisecond)
-}

@@ -1,34 +1,32 @@
 package simulate
 
 import (
-	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/meshpol/meshpol/internal/draw"
+	"github.com/meshpol/meshpol/internal/traffic"
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
-// world is a mesh with traffic. The requests of an interval, their trouble and their noise depend on its seed and on the
-// time alone; only how they are dealt between the sides depends on the exposure.
+// world is a mesh with traffic, a policy that may do harm, and names for its pods.
 type world struct {
 	traffic Traffic
 	harm    Harm
-	seed    uint64
 	start   time.Time
 	pods    []string
 	bounds  []float64
-	hours   map[int]trouble
+	service *traffic.World
 }
 
 func newWorld(t Traffic, h Harm, seed uint64) *world {
-	w := &world{traffic: t, harm: h, seed: seed, start: epoch(), bounds: t.bounds(), hours: map[int]trouble{}}
+	w := &world{traffic: t, harm: h, start: epoch(), bounds: t.bounds()}
 	for i := range t.Pods {
 		w.pods = append(w.pods, "simulated/pod-"+strconv.Itoa(i))
 	}
+	w.service = traffic.NewWorld(traffic.Service{RPS: t.RPS, Pods: t.Pods, Errors: t.Errors, Clumps: t.Clumps, Median: milliseconds(t.Latency),
+		Bounds: w.bounds, Noise: t.Noise, Sick: t.Sick, Bursts: t.Bursts, Outages: t.Outages, OutageFor: t.OutageFor, OutageFails: t.OutageFails}, seed)
 	return w
 }
 
@@ -75,31 +73,31 @@ func (f force) whole() bool {
 
 // seen is an interval: what a metrics source shows of it, and what really happened to the requests of users.
 type seen struct {
-	tick                      metrics.Tick
-	requests, exposed, harmed float64
+	tick             metrics.Tick
+	requests, harmed float64
 }
 
 // pass lets an interval pass.
 func (w *world) pass(from, to time.Time, f force) seen {
-	since := from.Sub(w.start)
-	totals, dealt := source(w.seed, uint64(since)<<2|2), source(w.seed, uint64(since)<<2|3)
-	sky, acts := w.weather(since, to.Sub(w.start)), f.acts && (f.whole() || !w.harm.Whole)
+	since, until := from.Sub(w.start), to.Sub(w.start)
+	sky, acts := w.service.Weather(since, until), f.acts && (f.whole() || !w.harm.Whole)
 	if w.traffic.Drift > 0 && f.whole() {
-		sky.errors = min(1, sky.errors*w.traffic.Drift)
+		sky.Errors = min(1, sky.Errors*w.traffic.Drift)
+	}
+	var effect traffic.Effect
+	if acts {
+		effect = w.harm.effect(sky.Errors, milliseconds(w.traffic.Slow))
 	}
 	s := seen{tick: metrics.Tick{From: from, To: to, Newest: to, Pods: make(map[string]map[metrics.Side]metrics.Counts, len(w.pods)),
 		Series: map[metrics.Side]int{}}}
-	mean := w.traffic.RPS * to.Sub(from).Seconds() / float64(len(w.pods))
-	for i, pod := range w.pods {
-		n := draw.Poisson(totals, mean)
-		slower := math.Exp(w.traffic.Noise * totals.NormFloat64())
-		exposed := draw.Binomial(dealt, n, f.shares[i])
-		burst := draw.Binomial(dealt, sky.bursts[i], f.shares[i])
-		old := w.side(dealt, n-exposed, min(n-exposed, sky.bursts[i]-burst), sky.errors, sky.sick[i], slower)
-		fresh, harmed := w.exposed(dealt, exposed, burst, sky, i, slower, acts)
-		counted := max(float64(exposed), fresh.Requests) + max(float64(n-exposed), old.Requests)
-		s.requests, s.exposed, s.harmed = s.requests+counted, s.exposed+float64(exposed), s.harmed+harmed
-		s.book(pod, f.shares[i], fresh, old, acts && w.harm.Silent)
+	for i, p := range w.service.Pass(since, until, sky, f.shares, effect) {
+		harmed := float64(p.New.Failed) + p.New.Dragged
+		s.requests += float64(max(p.Dealt, p.New.Requests) + max(p.Requests-p.Dealt, p.Old.Requests))
+		if acts && w.harm.Hang {
+			p.New, harmed = traffic.Side{}, float64(p.Dealt)
+		}
+		s.harmed += harmed
+		s.book(w.pods[i], f.shares[i], w.counts(p.New), w.counts(p.Old), acts && w.harm.Silent)
 	}
 	return s
 }
@@ -118,54 +116,20 @@ func (s *seen) book(pod string, share float64, fresh, old metrics.Counts, silent
 	s.tick.Pods[pod] = sides
 }
 
-// exposed draws the requests under the new policy, and tells how many of them it harmed.
-func (w *world) exposed(r *rand.Rand, n, burst int, sky weather, pod int, slower float64, acts bool) (metrics.Counts, float64) {
-	if !acts || w.harm.None() {
-		return w.side(r, n, min(n, burst), sky.errors, sky.sick[pod], slower), 0
-	}
-	if w.harm.Hang {
-		return metrics.Counts{}, float64(n)
-	}
-	factor := slower * (1 + w.harm.Slower)
-	c := w.side(r, n, min(n, burst), sky.errors, sky.sick[pod], factor)
-	well := c.Requests - c.Errors
-	failed := float64(w.extra(r, int(well), sky.errors))
-	c.Requests += max(0, failed-well)
-	well = max(well, failed)
-	c = withErrors(c, c.Errors+failed)
-	bound := float64(w.traffic.Slow) / float64(time.Millisecond)
-	dragged := (well - failed) * (w.traffic.slower(bound, factor) - w.traffic.slower(bound, slower))
-	return c, failed + max(0, dragged)
-}
-
-// extra draws the failures that the policy makes: what multiplies errors comes in their clumps, what breaks requests
-// breaks each by itself.
-func (w *world) extra(r *rand.Rand, n int, base float64) int {
-	more := Harm{Times: w.harm.Times, More: w.harm.More}.extra(base)
-	x := draw.Clumped(r, float64(n), more, w.traffic.Clumps)
-	return x + draw.Binomial(r, n-x, w.harm.Fail)
-}
-
-// side draws the requests of one side of a pod.
-func (w *world) side(r *rand.Rand, n, burst int, errors, sick, factor float64) metrics.Counts {
-	if n <= 0 {
+// counts are those of a side as a metrics source has them.
+func (w *world) counts(s traffic.Side) metrics.Counts {
+	if s.Requests == 0 {
 		return metrics.Counts{}
 	}
-	x := burst + draw.Clumped(r, float64(n), errors, w.traffic.Clumps)
-	x += draw.Binomial(r, n-x, sick)
-	n = max(n, x) // what comes in clumps adds requests, as retries do
-	c := withErrors(metrics.Counts{Requests: float64(n), Timed: float64(n)}, float64(x))
-	c.Slow = make(map[float64]float64, len(w.bounds))
-	for i, slow := range draw.Above(r, n, w.bounds, w.traffic.median(factor)) {
+	c := metrics.Counts{Requests: float64(s.Requests), Errors: float64(s.Errors), Timed: float64(s.Requests), Slow: make(map[float64]float64, len(w.bounds)),
+		Codes: map[string]float64{"200": float64(s.Requests - s.Errors)}}
+	if s.Errors > 0 {
+		c.Codes["503"] = float64(s.Errors)
+	}
+	for i, slow := range s.Slow {
 		c.Slow[w.bounds[i]] = float64(slow)
 	}
 	return c
 }
 
-func withErrors(c metrics.Counts, errors float64) metrics.Counts {
-	c.Errors, c.Codes = errors, map[string]float64{"200": c.Requests - errors}
-	if errors > 0 {
-		c.Codes["503"] = errors
-	}
-	return c
-}
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

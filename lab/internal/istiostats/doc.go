@@ -9,6 +9,7 @@
 // [Directory] is asked for the workload behind an address, as Istio's own workload discovery does.
 //
 // The label meshpol_cohort is no label of Istio's. It is what a Telemetry object with the tag override of
-// docs/metrics.md adds for the side that sends: "new" for requests that took a clone of meshpol's, else "old". The side
-// that receives does not know the route and has it empty.
+// docs/metrics.md adds for the side that sends: "new" for requests that took a clone of meshpol's, "old" for those that
+// took the twin of a route that only a part of is rolled out, else "none". The side that receives does not know the route
+// and has it empty.
 package istiostats

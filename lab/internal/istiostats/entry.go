@@ -16,6 +16,9 @@ const (
 	grpcStatus  = "grpc-status"
 )
 
+// directResponse is what Envoy says of an answer that the route itself holds.
+const directResponse = "direct_response"
+
 // request is one log entry of a proxy, with who wrote it.
 type request struct {
 	reporter Reporter
@@ -87,6 +90,10 @@ func (r request) service(d Directory, host string) (full, name string) {
 	cluster := r.common().GetUpstreamCluster()
 	part := strings.Split(cluster, "|") // direction|port|subset|host
 	switch {
+	case cluster == "" && r.routed():
+		if full, ok := r.intended(d, host); ok {
+			return full, shortName(full)
+		}
 	case len(part) == 4 && part[0] == "outbound":
 		return part[3], shortName(part[3])
 	case len(part) == 4 && part[0] == "inbound":
@@ -97,6 +104,24 @@ func (r request) service(d Directory, host string) (full, name string) {
 		return host, cluster
 	}
 	return host, host
+}
+
+// routed tells whether the request had a route to a cluster. The log names the cluster of a route only together with the
+// peer, so that this has to be known by other signs.
+func (r request) routed() bool {
+	flags := r.common().GetResponseFlags()
+	return !flags.GetNoRouteFound() && !flags.GetNoClusterFound() &&
+		r.entry.GetResponse().GetResponseCodeDetails() != directResponse
+}
+
+// intended is the service that a request was for that did not get as far as a peer: that of the port that received it, or
+// of the host that the client wrote. That a route leads elsewhere is not seen.
+func (r request) intended(d Directory, host string) (string, bool) {
+	if r.reporter == Destination {
+		port := r.common().GetDownstreamLocalAddress().GetSocketAddress().GetPortValue()
+		return d.Service(r.address, strconv.Itoa(int(port)))
+	}
+	return d.Host(r.self.Namespace, host)
 }
 
 // shortName is a service's own name; hosts that are no services of Kubernetes are called by their whole name.

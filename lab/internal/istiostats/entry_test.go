@@ -1,6 +1,7 @@
 package istiostats
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,10 @@ func (shop) Workload(address string) (Workload, bool) {
 
 func (shop) Service(address, port string) (string, bool) {
 	return "cart.shop.svc.cluster.local", address == "10.244.1.2" && port == "8080"
+}
+
+func (shop) Host(namespace, host string) (string, bool) {
+	return "cart.shop.svc.cluster.local", namespace == "shop" && strings.HasPrefix(host, "cart")
 }
 
 // entry is what a client's proxy logs of a good request to cart.
@@ -84,7 +89,7 @@ func TestTheSenderKnowsItsPeerByTheAddressThatItChose(t *testing.T) {
 		"destination_cluster": "Kubernetes", "destination_principal": "spiffe://cluster.local/ns/shop/sa/cart",
 		"destination_service": "cart.shop.svc.cluster.local", "destination_service_name": "cart",
 		"destination_service_namespace": "shop", "request_protocol": "http", "response_code": "200",
-		"grpc_response_status": "", "response_flags": "-", "connection_security_policy": "unknown", "meshpol_cohort": "old",
+		"grpc_response_status": "", "response_flags": "-", "connection_security_policy": "unknown", "meshpol_cohort": "none",
 	})
 }
 
@@ -102,6 +107,13 @@ func TestTheReceiverKnowsWhatTheCertificatesSay(t *testing.T) {
 		"destination_workload": "cart", "destination_principal": "spiffe://cluster.local/ns/shop/sa/cart",
 		"destination_service": "cart.shop.svc.cluster.local", "destination_service_name": "cart",
 		"destination_service_namespace": "shop", "connection_security_policy": "mutual_tls", "meshpol_cohort": "",
+	})
+	refused := proto.CloneOf(received)
+	refused.CommonProperties.UpstreamCluster = ""
+	refused.CommonProperties.DownstreamLocalAddress = socket("10.244.1.2")
+	refused.CommonProperties.DownstreamLocalAddress.GetSocketAddress().PortSpecifier = &core.SocketAddress_PortValue{PortValue: 8080}
+	want(t, labelsOf(Destination, cart(), "10.244.1.2", refused), map[string]string{
+		"destination_service": "cart.shop.svc.cluster.local", "destination_service_name": "cart",
 	})
 	plain := proto.CloneOf(received)
 	plain.CommonProperties.TlsProperties, plain.CommonProperties.DownstreamDirectRemoteAddress = nil, socket("192.0.2.1")
@@ -126,7 +138,7 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 	}{
 		"a fault is injected before a peer is chosen": {
 			func(e *accesslog.HTTPAccessLogEntry) {
-				e.CommonProperties.UpstreamRemoteAddress = nil
+				e.CommonProperties.UpstreamRemoteAddress, e.CommonProperties.UpstreamCluster = nil, ""
 				e.CommonProperties.ResponseFlags = &accesslog.ResponseFlags{FaultInjected: true}
 				e.Response.ResponseCode.Value = 503
 			},
@@ -140,6 +152,13 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 				e.CommonProperties.ResponseFlags = &accesslog.ResponseFlags{NoRouteFound: true}
 			},
 			map[string]string{"response_flags": "NR", "destination_service": "cart", "destination_service_name": "cart"},
+		},
+		"the route itself is the answer": {
+			func(e *accesslog.HTTPAccessLogEntry) {
+				e.CommonProperties.UpstreamCluster, e.CommonProperties.UpstreamRemoteAddress = "", nil
+				e.Response.ResponseCodeDetails = "direct_response"
+			},
+			map[string]string{"response_flags": "-", "destination_service": "cart", "destination_service_name": "cart"},
 		},
 		"the client has gone": {
 			func(e *accesslog.HTTPAccessLogEntry) {
@@ -168,7 +187,7 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 
 func TestCohortIsThatOfTheRoute(t *testing.T) {
 	for route, cohort := range map[string]string{
-		"mp-new-r9-0-w0a1-0029": "new", "mp-old-r9-1": "old", "mp-fold-r9": "old", "default": "old", "": "old", "my-mp-new-route": "old",
+		"mp-new-r9-0-w0a1-0029": "new", "mp-old-r9-1": "old", "mp-fold-r9": "none", "default": "none", "": "none", "my-mp-new-route": "none",
 	} {
 		got := labelsOf(Source, web(), "", entry(func(e *accesslog.HTTPAccessLogEntry) { e.CommonProperties.RouteName = route }))
 		if got["meshpol_cohort"] != cohort {

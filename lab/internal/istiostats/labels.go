@@ -19,8 +19,12 @@ const (
 	latest  = "latest"
 )
 
-// newRoute begins the name of every route that meshpol makes for the requests of a rollout's new side.
-const newRoute = "mp-new-"
+// newRoute begins the name of every route that meshpol makes for the requests of a rollout's new side, oldRoute of those
+// that it makes for the old side, where only a part of a route is rolled out.
+const (
+	newRoute = "mp-new-"
+	oldRoute = "mp-old-"
+)
 
 // side is what the labels say of one end of a request.
 type side struct {
@@ -62,8 +66,12 @@ func (l labels) values() []string {
 
 // cohort is the side of a rollout that a route belongs to.
 func cohort(route string) string {
-	if strings.HasPrefix(route, newRoute) {
+	switch {
+	case strings.HasPrefix(route, newRoute):
 		return "new"
+	case strings.HasPrefix(route, oldRoute):
+		return "old"
+	default:
+		return "none"
 	}
-	return "old"
 }

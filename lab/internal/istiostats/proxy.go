@@ -5,11 +5,10 @@ import (
 	"net"
 	"sync/atomic"
 
+	accesslog "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	service "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
-
-	accesslog "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 )
 
 // namespace begins the raw name of every metric of Istio's filter in Envoy.

@@ -22,6 +22,8 @@ type Directory interface {
 	Workload(address string) (Workload, bool)
 	// Service is the full name of the service whose requests a port of a pod gets; false if there is none.
 	Service(address string, port string) (string, bool)
+	// Host is the full name of the service that a host means in a namespace; false if there is none.
+	Host(namespace, host string) (string, bool)
 }
 
 // NewWorkload derives the names from a pod's labels as Istio does.

@@ -52,3 +52,27 @@ func TestPrometheusReadsAsOftenAsAsked(t *testing.T) {
 		t.Errorf("the interval is not in\n%.80s", text)
 	}
 }
+
+func TestTelemetryNamesProvidersOfTheMesh(t *testing.T) {
+	base, err := Base()
+	if err != nil {
+		t.Fatal(err)
+	}
+	telemetry, err := Telemetry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"referee", "istio-stats-source", "istio-stats-destination"} {
+		if !strings.Contains(string(base), "- name: "+name+"\n") || !strings.Contains(string(telemetry), "{name: "+name+"}") {
+			t.Errorf("provider %s is not in both the mesh's configuration and the Telemetry object", name)
+		}
+	}
+	for _, text := range []string{"service: istio-system/access-log.meshpol.lab", "port: 15092"} {
+		if n := strings.Count(string(base), text); n != 2 {
+			t.Errorf("%q stands %d times in the mesh's configuration, want 2", text, n)
+		}
+	}
+	if !strings.Contains(string(telemetry), "number: 15092") {
+		t.Error("the service of the access logs has another port")
+	}
+}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,9 @@ import (
 
 // clusterName is what the proxies tell istiod of the cluster they run in.
 const clusterName = "Kubernetes"
+
+// serviceDomain ends the full name of every service.
+const serviceDomain = ".svc.cluster.local"
 
 // directory knows the workload behind every pod's address, and the services. The last owner of an address stays in it:
 // the proxies' logs come up to a second after the requests, when a pod may have gone.
@@ -68,7 +72,22 @@ func (d *directory) Service(address, port string) (string, bool) {
 	for _, s := range d.services {
 		if s.Namespace == pod.Namespace && len(s.Spec.Selector) > 0 &&
 			labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod.Labels)) && targets(s, port) {
-			return s.Name + "." + s.Namespace + ".svc.cluster.local", true
+			return s.Name + "." + s.Namespace + serviceDomain, true
+		}
+	}
+	return "", false
+}
+
+// Host implements istiostats.Directory.
+func (d *directory) Host(namespace, host string) (string, bool) {
+	host, _, _ = strings.Cut(host, ":")
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, s := range d.services {
+		full := s.Name + "." + s.Namespace + serviceDomain
+		if host == full || host == s.Name+"."+s.Namespace+".svc" || host == s.Name+"."+s.Namespace ||
+			(host == s.Name && s.Namespace == namespace) {
+			return full, true
 		}
 	}
 	return "", false

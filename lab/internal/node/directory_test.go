@@ -37,6 +37,15 @@ func TestDirectoryKnowsPodsAndServicesByAddress(t *testing.T) {
 	if _, ok := d.Workload("192.0.2.1"); ok {
 		t.Error("an address of nobody has a workload")
 	}
+	for host, want := range map[string]string{
+		"cart": "cart.shop.svc.cluster.local", "cart:9000": "cart.shop.svc.cluster.local", "cart.other": "cart.other.svc.cluster.local",
+		"cart.other.svc": "cart.other.svc.cluster.local", "cart.shop.svc.cluster.local:80": "cart.shop.svc.cluster.local",
+		"elsewhere": "", "cart.example.org": "",
+	} {
+		if got, ok := d.Host("shop", host); got != want || ok != (want != "") {
+			t.Errorf("host %s: %q, want %q", host, got, want)
+		}
+	}
 	for port, want := range map[string]string{
 		"8080": "cart.shop.svc.cluster.local", "9000": "cart.shop.svc.cluster.local", "80": "",
 	} {

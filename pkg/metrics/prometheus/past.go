@@ -172,8 +172,7 @@ func narrowed(selector, matchers string) string {
 func (p *Provider) past(ctx context.Context, query string, now time.Time, length time.Duration) (model.Matrix, error) {
 	limited, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	end := now.Truncate(pastTick)
-	value, warnings, _, err := p.api.QueryRange(limited, query, promv1.Range{Start: end.Add(-length + pastTick), End: end, Step: pastTick})
+	value, warnings, _, err := p.api.QueryRange(limited, query, promv1.Range{Start: now.Add(-length + pastTick), End: now, Step: pastTick})
 	for _, w := range warnings {
 		p.options.OnWarning(w)
 	}

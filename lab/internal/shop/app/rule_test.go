@@ -12,7 +12,7 @@ import (
 )
 
 func TestParseRules(t *testing.T) {
-	body := `[{"path":"/","delay":"150ms","jitter":"50ms","failRatio":0.5,"failCode":429,"failAttempts":1,` +
+	body := `[{"path":"/","delay":"150ms","jitter":"50ms","failRatio":0.5,"failCode":429,"failStatus":8,"failAttempts":1,` +
 		`"slowRatio":0.25,"slowDelay":"2s","hangRatio":0.125,"resetRatio":0.125,"maxInFlight":10},{"path":"/x"}]`
 	rules, err := ParseRules([]byte(body))
 	if err != nil {
@@ -37,6 +37,7 @@ func TestParseRulesRefuses(t *testing.T) {
 		`[{"path":"/","failRatio":1.5}]`:                 "field [0].failRatio is 1.5; allowed: 0 to 1",
 		`[{"path":"/","hangRatio":-0.1}]`:                "field [0].hangRatio is -0.1; allowed: 0 to 1",
 		`[{"path":"/","failCode":200}]`:                  "field [0].failCode is 200; allowed: 400 to 599",
+		`[{"path":"/","failStatus":17}]`:                 "field [0].failStatus is 17; allowed: 1 to 16, a status of gRPC",
 		`[{"path":"/","failAttempts":-1}]`:               "field [0].failAttempts is -1; allowed: 0 (no limit) or more",
 		`[{"path":"/","maxInFlight":-1}]`:                "field [0].maxInFlight is -1; allowed: 0 (no limit) or more",
 		`[{"path":"/","slowRatio":0.5}]`:                 "field [0].slowDelay is 0s; allowed: more than 0s if, and only if, slowRatio is",

@@ -10,7 +10,10 @@ import (
 	"github.com/meshpol/meshpol/lab/internal/shop/jsonhttp"
 )
 
-const plain = `"target":"http://cart","rps":10,"duration":"1s"`
+const (
+	plain = `"target":"http://cart","rps":10,"duration":"1s"`
+	calls = `"rps":10,"duration":"1s","target":"grpc://stock`
+)
 
 func TestParseSpecFillsInDefaults(t *testing.T) {
 	got, err := ParseSpec([]byte(`{"rps":2000,"duration":"2h"}`), "http://cart")
@@ -41,6 +44,12 @@ func TestParseSpecRefuses(t *testing.T) {
 		`{"rps":1,"duration":"2h1s","target":"http://a"}`:    "field duration is 2h0m1s; allowed: 1ms to 2h0m0s",
 		`{"rps":1,"duration":"1s"}`:                          `field target is ""; allowed: an http URL without a query, such as http://user-service`,
 		`{"rps":1,"duration":"1s","target":"https://a"}`:     `field target is "https://a"; allowed: an http URL without a query, such as http://user-service`,
+		`{` + calls + `:x"}`:                                 `field target is "grpc://stock:x"; allowed: for gRPC a host and a port, such as grpc://stock:9000`,
+		`{` + calls + `"}`:                                   `field target is "grpc://stock"; allowed: for gRPC a host and a port, such as grpc://stock:9000`,
+		`{` + calls + `:9000/a"}`:                            `field target is "grpc://stock:9000/a"; allowed: for gRPC a host and a port, such as grpc://stock:9000`,
+		`{` + calls + `:9000","paths":["/a"]}`:               `field paths is "/a"; allowed: for gRPC nothing but /meshpol.shop.Stock/Check`,
+		`{` + calls + `:9000","method":"POST"}`:              `field method is "POST"; allowed: none for gRPC`,
+		`{` + calls + `:9000","keepalive":false}`:            `field keepalive is false; allowed: true for gRPC`,
 		`{` + plain + `,"concurrency":5000}`:                 "field concurrency is 5000; allowed: 1 to 4096",
 		`{` + plain + `,"timeout":"11m"}`:                    "field timeout is 11m0s; allowed: 1ms to 10m0s",
 		`{` + plain + `,"maxRecords":4194305}`:               "field maxRecords is 4194305; allowed: 1 to 4194304",

@@ -1,0 +1,50 @@
+package simulate_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
+	"github.com/meshpol/meshpol/pkg/simulate"
+)
+
+// TestOutagesAreNotTakenBack: at most 1 % of harmless rollouts fall to two outages of everybody an hour, a little more
+// where two writes leave nobody to compare with. Most pass, so that the share says something.
+func TestOutagesAreNotTakenBack(t *testing.T) {
+	all := v1alpha1.Percent(100)
+	for name, c := range map[string]struct {
+		steps  []v1alpha1.CanaryStep
+		taken  float64
+		passed float64
+	}{
+		"default":        {nil, 0.01, 0.9},
+		"setWeight: 100": {[]v1alpha1.CanaryStep{{SetWeight: percent(5)}, {SetWeight: percent(50)}, {SetWeight: &all}}, 0.015, 0.6},
+	} {
+		o := of(t, v1alpha1.RolloutSpec{Strategy: v1alpha1.Strategy{Canary: &v1alpha1.Canary{Steps: c.steps}}})
+		o.Runs, o.Traffic.Outages, o.Traffic.OutageFails = 200, 2, 0.2
+		good := run(t, o).Rules[0].Good
+		t.Log(name, good.Ends)
+		if good.Share(simulate.Failed) > c.taken || good.Share(simulate.Passed) < c.passed {
+			t.Errorf("%s: %v", name, good.Ends)
+		}
+	}
+}
+
+// TestHarmThatBeginsWithTheFoldIsTakenBack, if it is gross; less pauses, and what is within the tolerance passes.
+func TestHarmThatBeginsWithTheFoldIsTakenBack(t *testing.T) {
+	for _, c := range []struct {
+		harm simulate.Harm
+		want simulate.End
+	}{
+		{simulate.Harm{Fail: 1}, simulate.Failed}, {simulate.Harm{Fail: 0.1}, simulate.Failed}, {simulate.Harm{Fail: 0.02}, simulate.Paused},
+		{simulate.Harm{Times: 1.5}, simulate.Passed},
+	} {
+		o := options(t, "canary")
+		o.Harm, o.Harm.Whole, o.Runs = c.harm, true, 20
+		if bad := run(t, o).Rules[0].Bad; bad.Share(c.want) < 0.95 || bad.Found.P90 > float64(40*time.Minute/time.Second) {
+			t.Errorf("%+v: %v", c.harm, bad.Ends)
+		}
+	}
+}
+
+func percent(v v1alpha1.Percent) *v1alpha1.Percent { return &v }
