@@ -59,7 +59,7 @@ func TestOutageOfBothCohorts(t *testing.T) {
 	}, func(t *testing.T, c struct{ step, says string }) {
 		s := newScene(t, 300, nil)
 		args := append(quick("rollout", "--steps", "10,50", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 20s\n")), s.lenient("cart-timeout")...)
-		r := s.begin(append(args, "--bake", "8s", "--step-min", "8s")...)
+		r := s.begin(append(args, "--bake", "8s", "--step-min", "8s", "--step-max", "12s")...)
 		s.until(r, begun(c.step))
 		s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{{Path: "/", FailRatio: 0.9, FailCode: 500}}))
 		began := time.Now()
@@ -89,7 +89,8 @@ func TestRefusals(t *testing.T) {
 		s := newScene(t, 300, func(s *scene) { s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{cut(0, share).rule})) })
 		doc := s.document("apiVersion: meshpol.io/v1alpha1\nkind: Rollout\nmetadata: {name: cart-harm, namespace: shop}\nspec: {strategy: {canary: {}}, " +
 			"analysis: {allow: {refused: " + percent + "}, passMarginMax: 20, latencyMarginMax: 3, onInconclusive: promote}}\n")
-		return s, s.meshpol(exit, quick("rollout", "--steps", "10,50", "-f", s.file("Timeout", "cart-harm", "cart", "  request: 200ms\n"), "-f", doc)...)
+		args := quick("rollout", "--steps", "10,50", "-f", s.file("Timeout", "cart-harm", "cart", "  request: 200ms\n"), "-f", doc)
+		return s, s.meshpol(exit, append(args, "--step-max", "16s")...)
 	}
 	t.Run("within", func(t *testing.T) {
 		s, r := allowed(t, 0.02, "3%", 0)
