@@ -25,7 +25,7 @@ func TestAnOutageOfBothSidesIsWaitedForAndForgotten(t *testing.T) {
 				reason        string
 			}{
 				{JudgeStep{Kind: StepWatch, Share: 0.1, Min: 2 * time.Minute, Max: 10 * time.Minute}, Wait, Pass, "no sign of harm"},
-				{JudgeStep{Kind: StepProof, Share: 0.5, Min: 2 * time.Minute, Max: 10 * time.Minute}, Wait, Pass, "at most"},
+				{JudgeStep{Kind: StepProof, Share: 0.5, Min: 2 * time.Minute, Max: 5 * time.Minute}, Wait, Pass, "at most"},
 				{JudgeStep{Kind: StepBake, Share: 0.95, Min: 2 * time.Minute, Max: 5 * time.Minute}, Wait, Pass, ""},
 			} {
 				if i == 0 {
@@ -46,6 +46,9 @@ func TestAnOutageOfBothSidesIsWaitedForAndForgotten(t *testing.T) {
 					struck := d >= 2*time.Minute && d < 3*time.Minute
 					if struck && (got.Verdict != c.before || !strings.Contains(got.Reason, "shared incident, the old side is as bad: new 90.0 % errors against 88.0 %")) {
 						t.Fatalf("%s, in the outage: %s: %s", c.step.Kind, got.Verdict, got.Reason)
+					}
+					if struck && c.step.Kind == StepProof && got.Bound > 0 && got.Bound < 2 {
+						t.Fatalf("%s: failing alike is no proof of a bound of %v", c.step.Kind, got.Bound)
 					}
 					if got.Verdict == Fail {
 						t.Fatalf("%s, %s: %s", c.step.Kind, got.Verdict, got.Reason)

@@ -227,7 +227,7 @@ func (j SequentialJudge) scoreCohorts(s score, step JudgeStep) score {
 			s.Floor = s.Floor.once(min(1, c.New.X/c.New.N), s.ErrorFloor)
 		}
 	}
-	if step.Share >= boundShare || step.Kind == StepProof {
+	if (step.Share >= boundShare || step.Kind == StepProof) && len(s.Incident) == 0 {
 		c, o := s.sums()
 		s.Bound = s.Bound.add(c.X, c.N, o.X, o.N, s.ErrorFloor, s.clumping(j.Config.Clumping))
 	}
