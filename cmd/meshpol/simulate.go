@@ -167,7 +167,7 @@ func (p *planner) simulated(ctx context.Context, c policy.Change, o simulate.Opt
 	if slo := p.doc.Spec.Analysis.SLO; slo != nil && slo.Latency != nil {
 		o.Traffic.Slow = slo.Latency.Max.Duration
 	}
-	o.Judge, err = metrics.NewJudge(judgeConfig(p.doc.Spec.Analysis, o.Plan, 0, metrics.History{}))
+	o.Judge, err = metrics.NewJudge(judgeConfig(p.doc.Spec.Analysis, o.Plan, 0, simulate.History(o.Traffic, o.Seed)))
 	if err != nil {
 		return simulate.Report{}, &codeError{code: exitInvalid, err: err}
 	}

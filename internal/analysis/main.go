@@ -14,7 +14,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	runs := flag.Int("runs", 200, "simulated rollouts a cell")
+	runs := flag.Int("runs", 100, "simulated rollouts a cell")
 	dir := flag.String("dir", "docs", "where the page goes")
 	flag.Parse()
 	if err := write(context.Background(), *runs, *dir); err != nil { //nolint:forbidigo // a program of its own begins here

@@ -12,7 +12,7 @@ func (s *study) page() (string, map[string]string, error) {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# Analysis
 
-What the judge does with many services and many harms, and what the rules of Flagger, Argo Rollouts and Kayenta do with the same traffic. Every figure is simulated by the code behind [meshpol simulate](simulate.md), where traffic, harms and rules are described: %d rollouts a cell, seed 1, 12 s from a decision to its effect. Written by `+"`make analysis`"+`; do not edit.
+What the judge does with many services and many harms, and what the rules of Flagger, Argo Rollouts and Kayenta do with the same traffic. Every figure is simulated by the code behind [meshpol simulate](simulate.md), where traffic, harms and rules are described: %d rollouts a cell, seed 1, 12 s from a decision to its effect. The judge knows six hours of the old policy, with the same trouble, as where a Prometheus has them. Written by `+"`make analysis`"+`; do not edit.
 
 What was seen in no run may still happen: after %d runs, 0 %% means below %s, with 95 %% confidence.
 
@@ -85,7 +85,7 @@ The same service; in each outage 20 %% of all requests fail. What fails since th
 	out.WriteString(`
 ### What begins when nobody is left under the old policy
 
-In the fold of the default canary, or in a last step ` + "`setWeight: 100`" + `, which has a bake of 100 % behind it. Each cell: taken back, paused for a person, passed; requests harmed, mean, until then. The third column knows what the old policy did in the six hours before, the others only what it did during the rollout.
+In the fold of the default canary, or in a last step ` + "`setWeight: 100`" + `, which has a bake of 100 % behind it. Each cell: taken back, paused for a person, passed; requests harmed, mean, until then. The last column knows only what the old policy did during the rollout.
 
 `)
 	return s.noHoldback(out)

@@ -25,7 +25,7 @@ func (s *study) options(preset string, compare bool, harms ...string) (simulate.
 	if !ok {
 		return simulate.Options{}, fmt.Errorf("no strategy %s", preset)
 	}
-	o, err := s.optionsOf(preset, spec, metrics.History{})
+	o, err := s.optionsOf(preset, spec)
 	if err != nil {
 		return o, err
 	}
@@ -34,18 +34,22 @@ func (s *study) options(preset string, compare bool, harms ...string) (simulate.
 	return o, err
 }
 
-// optionsOf are a simulation of any rollout, before a judge that knows a history.
-func (s *study) optionsOf(name string, spec v1alpha1.RolloutSpec, past metrics.History) (simulate.Options, error) {
+// optionsOf are a simulation of any rollout. The judge is chosen when the traffic is known.
+func (s *study) optionsOf(name string, spec v1alpha1.RolloutSpec) (simulate.Options, error) {
 	steps, err := strategy.Sketch(strategy.Input{Rollout: spec, Seed: name})
 	if err != nil {
 		return simulate.Options{}, err
 	}
 	plan := simulate.NewPlan(rollout.PlanInput{Name: name, Strategy: name, Steps: steps,
 		Settings: rollout.Settings{Tick: 15 * time.Second, Deadline: 2 * time.Hour, OnInconclusive: "wait", OnNoData: "wait"}})
-	c := metrics.DefaultJudgeConfig()
-	c.Steps, c.PlannedTicks, c.History = len(steps), ticks(plan), past
-	judge, err := metrics.NewJudge(c)
-	return simulate.Options{Plan: plan, Judge: judge, Traffic: simulate.DefaultTraffic(), Runs: s.runs, Seed: 1}, err
+	return simulate.Options{Plan: plan, Traffic: simulate.DefaultTraffic(), Runs: s.runs, Seed: 1}, nil
+}
+
+// judge is the one that rollout has by default, with a history or without.
+func judge(p *rollout.Plan, past metrics.History) (metrics.Judge, error) {
+	return judgeFor(func(c *metrics.JudgeConfig) {
+		c.Steps, c.PlannedTicks, c.History = len(p.Steps), ticks(p), past
+	})
 }
 
 func ticks(p *rollout.Plan) int {
@@ -56,7 +60,14 @@ func ticks(p *rollout.Plan) int {
 	return max(1, int(sum/p.Settings.Tick))
 }
 
+// run simulates; a judge that is not chosen yet knows six hours of the old policy.
 func (s *study) run(o simulate.Options) (simulate.Report, error) {
+	if o.Judge == nil {
+		var err error
+		if o.Judge, err = judge(o.Plan, simulate.History(o.Traffic, o.Seed)); err != nil {
+			return simulate.Report{}, err
+		}
+	}
 	r, err := simulate.Run(s.ctx, o)
 	for _, rule := range r.Rules {
 		s.done += rule.Good.Runs

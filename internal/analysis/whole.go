@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/meshpol/meshpol/internal/scenes"
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/simulate"
@@ -14,7 +13,7 @@ import (
 )
 
 // manyRuns is how many more rollouts a cell has where a share below 1 % is the question.
-const manyRuns = 5
+const manyRuns = 10
 
 // outages is the table of harmless policies under outages of both sides, of which some fall into the fold.
 func (s *study) outages(out *strings.Builder) error {
@@ -67,11 +66,11 @@ func lates() []late {
 // noHoldback is the table of what begins when nobody is left under the old policy: in the fold of the default canary, and
 // in a canary whose last step is setWeight: 100.
 func (s *study) noHoldback(out *strings.Builder) error {
-	row(out, "what begins at 100 %", "default canary", "to `setWeight: 100`", "the same, history of 6 h")
+	row(out, "what begins at 100 %", "default canary", "to `setWeight: 100`", "the same, without a history")
 	rule(out, 4)
 	for _, l := range lates() {
 		cells := []string{l.name}
-		for _, variant := range []struct{ whole, past bool }{{false, false}, {true, false}, {true, true}} {
+		for _, variant := range []struct{ whole, past bool }{{false, true}, {true, true}, {true, false}} {
 			o, err := s.wholeOptions(variant.whole, variant.past)
 			if err != nil {
 				return err
@@ -102,12 +101,11 @@ func (s *study) wholeOptions(whole, past bool) (simulate.Options, error) {
 		all := v1alpha1.Percent(100)
 		spec.Strategy.Canary.Steps = append(spec.Strategy.Canary.Steps, v1alpha1.CanaryStep{SetWeight: &all})
 	}
-	var history metrics.History
-	if past {
-		t := simulate.DefaultTraffic()
-		history = scenes.Scene{RPS: t.RPS, Base: t.Errors, Clump: t.Clumps}.History(1, 6)
+	o, err := s.optionsOf("canary", spec)
+	if err == nil && !past {
+		o.Judge, err = judge(o.Plan, metrics.History{})
 	}
-	return s.optionsOf("canary", spec, history)
+	return o, err
 }
 
 func wholeCell(t simulate.Tally) string {

@@ -156,28 +156,12 @@ const median = 40.0
 // Buckets are the bounds that durations are counted at, in milliseconds.
 func Buckets() []float64 { return []float64{5, 10, 25, 50, 100, 250, 500, 1000, 2500} }
 
-// History draws six hours of the old policy in two halves of the pods, as a judge's History; hours may be fewer. It is a
-// quiet time: no trouble of pods.
+// History draws six hours of the old policy, as a judge's History; hours may be fewer. It is a quiet time: no trouble of
+// pods.
 func (s Scene) History(seed uint64, hours float64) metrics.History {
-	const tick = 15 * time.Second
 	service := s.service()
-	service.Pods, service.Sick, service.Bursts, service.SideNoise = 2, 0, 0, s.Noise/2
-	world, h := traffic.NewWorld(service, seed^99), metrics.History{Tick: tick, Bounds: service.Bounds}
-	for i := range int(hours * 240) {
-		from := time.Duration(i) * tick
-		var halves [2]metrics.HalfCount
-		for j, pod := range world.Pass(from, from+tick, world.Weather(from, from+tick), make([]float64, 2), traffic.Effect{}) {
-			halves[j] = metrics.HalfCount{Requests: float64(pod.Old.Requests), Errors: float64(pod.Old.Errors)}
-			if s.Latency {
-				halves[j].Timed = halves[j].Requests
-			}
-			for _, slow := range pod.Old.Slow {
-				halves[j].Slow = append(halves[j].Slow, float64(slow))
-			}
-		}
-		h.Ticks = append(h.Ticks, halves)
-	}
-	return h
+	service.Sick, service.Bursts, service.SideNoise = 0, 0, s.Noise/2
+	return HistoryOf(service, seed, hours)
 }
 
 // Ramp is the default ramp by request, without step 0: 1, 5, 25 %, the proof at 50 %, and the bake at 95 %.

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/meshpol/meshpol/internal/draw"
+	"github.com/meshpol/meshpol/internal/scenes"
+	"github.com/meshpol/meshpol/internal/traffic"
+	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
 // Traffic is the simulated service and its trouble, as the old policy has it. DefaultTraffic gives the defaults.
@@ -100,3 +103,17 @@ func (t Traffic) bounds() []float64 {
 
 // mostBounds is far beyond the last latency that is seen where latencies are a few times as long.
 const mostBounds = 7
+
+// service is the traffic as the model of all simulations has it.
+func (t Traffic) service() traffic.Service {
+	return traffic.Service{RPS: t.RPS, Pods: t.Pods, Errors: t.Errors, Clumps: t.Clumps, Median: milliseconds(t.Latency), Bounds: t.bounds(),
+		Noise: t.Noise, Sick: t.Sick, Bursts: t.Bursts, Outages: t.Outages, OutageFor: t.OutageFor, OutageFails: t.OutageFails}
+}
+
+// historyHours is what a judge reads of the time before a rollout.
+const historyHours = 6
+
+// History is what such a service did in the six hours before a rollout, its trouble included, as a judge reads it.
+func History(t Traffic, seed uint64) metrics.History {
+	return scenes.HistoryOf(t.service(), seed, historyHours)
+}

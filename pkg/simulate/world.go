@@ -25,8 +25,7 @@ func newWorld(t Traffic, h Harm, seed uint64) *world {
 	for i := range t.Pods {
 		w.pods = append(w.pods, "simulated/pod-"+strconv.Itoa(i))
 	}
-	w.service = traffic.NewWorld(traffic.Service{RPS: t.RPS, Pods: t.Pods, Errors: t.Errors, Clumps: t.Clumps, Median: milliseconds(t.Latency),
-		Bounds: w.bounds, Noise: t.Noise, Sick: t.Sick, Bursts: t.Bursts, Outages: t.Outages, OutageFor: t.OutageFor, OutageFails: t.OutageFails}, seed)
+	w.service = traffic.NewWorld(t.service(), seed)
 	return w
 }
 
