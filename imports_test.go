@@ -34,7 +34,7 @@ func picture() map[string][]string {
 		"pkg/metrics/prometheus": {"pkg/metrics"},
 		"pkg/validate":           {"pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/rollout":            {"pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
-		"pkg/simulate":           {"internal/draw", "internal/traffic", "pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/metrics"},
+		"pkg/simulate":           {"internal/draw", "internal/scenes", "internal/traffic", "pkg/rollout", "pkg/mesh", "pkg/strategy", "pkg/policy", "pkg/metrics"},
 		"pkg/mesh/istio":         {"pkg/mesh", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},
 		"pkg/mesh/istio/xds":     {"pkg/mesh"},
 		"pkg/mesh/linkerd":       {"pkg/mesh", "pkg/policy", "pkg/policy/v1alpha1", "pkg/metrics"},

