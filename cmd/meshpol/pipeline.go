@@ -278,16 +278,7 @@ func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration, bef
 	if a.SLO != nil && a.SLO.Latency != nil {
 		c.LatencyObjective = metrics.LatencyObjective{Bound: float64(a.SLO.Latency.Max.Milliseconds()), Target: float64(a.SLO.Latency.P) / 100}
 	}
-	for _, pol := range p.Change.Policies {
-		w, _ := metrics.WatchOf(pol.Kind)
-		c.SilentFails = c.SilentFails || w.Silent
-		if w.Slow {
-			c.LatencyTolerance = 0
-		}
-		if f, ok := pol.Object.(*v1alpha1.FaultInjection); ok && f.Spec.Abort != nil {
-			c.AllowRefused = min(0.99, float64(f.Spec.Abort.Percentage)/100) // what is injected is meant
-		}
-	}
+	c = watching(c, p.Change.Policies)
 	if a.FalseRollback != nil {
 		c.FalseRollback = *a.FalseRollback * 0.9 // the rest is the tripwire's (JUDGE.md §3)
 	}
@@ -309,6 +300,21 @@ func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration, bef
 	c.Tick, c.Steps, c.PlannedTicks = p.Settings.Tick, len(p.Steps), plannedTicks(p)
 	if scrape > 0 {
 		c.Scrape = scrape
+	}
+	return c
+}
+
+// watching is a configuration for the kinds of the policies.
+func watching(c metrics.JudgeConfig, policies []policy.Policy) metrics.JudgeConfig {
+	for _, pol := range policies {
+		w, _ := metrics.WatchOf(pol.Kind)
+		c.SilentFails = c.SilentFails || w.Silent
+		if w.Slow {
+			c.LatencyTolerance = 0
+		}
+		if f, ok := pol.Object.(*v1alpha1.FaultInjection); ok && f.Spec.Abort != nil {
+			c.AllowRefused = min(0.99, float64(f.Spec.Abort.Percentage)/100) // what is injected is meant
+		}
 	}
 	return c
 }

@@ -37,28 +37,39 @@ func queryFor(s *policy.Snapshot, c policy.Change, e policy.Exposure, instances 
 	}
 	has, exported := s.Metrics[f.host.fqdn()], atLeast(s.Mesh.Version, 23)
 	grpc := slices.ContainsFunc(f.ports, func(p servicePort) bool { return p.grpc && f.concerns(p) })
+	q, standard := f.standardFor(e, has, sites, grpc, exported)
 	switch {
-	case e.By == policy.All && (!exported || grpc && has.Standard):
-		return f.standard(metrics.New), nil
-	case e.By == policy.ByInstance && has.Standard && f.whole():
-		return f.standard(""), nil // a pod that is not known is on neither side
-	case (e.By == policy.ByRequest || e.By == policy.ByMatch) && has.Cohorts && (grpc || !exported):
-		return f.cohorts(sites), nil
+	case standard:
+		return q, nil
 	case !exported:
 		return metrics.Query{}, refusal(codeNoRouteStats, f.first(), "",
 			"Istio before 1.23 does not export the route statistics that tell the two sides apart",
 			"give the standard metrics the tag "+cohortTag+", upgrade, or run without analysis")
-	}
-	var q metrics.Query
-	if e.By == policy.All {
+	case e.By == policy.All:
 		q = f.foldStatistics(sites)
-	} else if q, err = f.routeStatistics(sites, e.Mode); err != nil {
-		return q, err
+	default:
+		if q, err = f.routeStatistics(sites, e.Mode); err != nil {
+			return q, err
+		}
 	}
 	if forPods := e.Mode == policy.Staged && instances != nil; grpc && !forPods {
 		q.Blind = blindToGRPC
 	}
 	return q, nil
+}
+
+// standardFor asks for Istio's standard metrics where they are there and tell more than route statistics: by instance
+// always, else of gRPC, and where no route statistics are exported.
+func (f *finder) standardFor(e policy.Exposure, has policy.MetricFacts, sites []site, grpc, exported bool) (metrics.Query, bool) {
+	switch {
+	case e.By == policy.All && (!exported || grpc && has.Standard):
+		return f.standard(metrics.New), true
+	case e.By == policy.ByInstance && has.Standard && f.whole():
+		return f.standard(""), true // a pod that is not known is on neither side
+	case (e.By == policy.ByRequest || e.By == policy.ByMatch) && has.Cohorts && (grpc || !exported):
+		return f.cohorts(sites), true
+	}
+	return metrics.Query{}, false
 }
 
 // blindToGRPC is why route statistics cannot judge gRPC.
