@@ -200,10 +200,11 @@ func noteMeanings() []Code {
 				"said.",
 			"Make later changes of the broader rule in the new one too; meshpol plan shows what was copied."},
 		{noteGRPC, "route statistics do not see gRPC status",
-			"A gRPC call that fails has the HTTP status 200 and its code in a trailer: such failures are no harm to " +
-				"the judge.",
-			"Watch grpc_response_status of istio_requests_total yourself; a step pause: {} waits until you have " +
-				"looked."},
+			"A gRPC call that fails has the HTTP status 200 and its code in a trailer. Istio's metrics of the clients " +
+				"(istio_requests_total) have it: by instance they are read as they are, by request only with the tag " +
+				"meshpol_cohort. Where neither is there the verdict is NoData, in step 0.",
+			"Give the metrics the tag (docs/metrics.md), roll out by instance, or name another port of the service in " +
+				"spec.target.port."},
 		{noteTimeoutGone, "a timeout of 0s is written as no timeout, since Istio refuses 0s",
 			"The field timeout is taken out of the route: requests may then take as long as the callee likes.",
 			"Nothing, where that is meant. Else write in spec.request the longest time that a caller should wait."},
