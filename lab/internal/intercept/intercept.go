@@ -29,7 +29,7 @@ const (
 )
 
 // agentPorts are answered by the sidecar itself.
-var agentPorts = []uint16{15000, 15020, 15021, StatsPort}
+func agentPorts() []uint16 { return []uint16{15000, 15020, 15021, StatsPort} }
 
 // Install redirects the TCP traffic of the network namespace behind fd: what the application sends goes to
 // the sidecar's outbound listener, what comes in goes to its inbound one. Ports in excluded come in untouched.
@@ -40,7 +40,7 @@ func Install(fd int, excluded []uint16) error {
 	}
 	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "sidecar"})
 	addOutput(c, table)
-	addPrerouting(c, table, append(append([]uint16{}, agentPorts...), excluded...))
+	addPrerouting(c, table, append(agentPorts(), excluded...))
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("writing nf_tables rules (the kernel needs NF_TABLES, NFT_NAT and NFT_REDIR): %w", err)
 	}
