@@ -108,10 +108,9 @@ func (h harm) run(t *testing.T) {
 type verdict struct {
 	harm referee.Harm
 	// step is the one that was taken back; decided and out are the decision and the proof that the policy is out of force.
-	step          trial.Step
-	decided, out  time.Time
-	asked, really float64
-	reason        string
+	step         trial.Step
+	decided, out time.Time
+	reason       string
 }
 
 // measure puts together what meshpol said and what the clients saw. The harm of requests that were sent before the step
@@ -121,7 +120,7 @@ func measure(r *trial.Run, log referee.Log, harmed referee.Predicate) verdict {
 	for _, step := range r.Steps() {
 		v.step = step
 	}
-	v.asked, v.reason = v.step.Share, v.step.Reason
+	v.reason = v.step.Reason
 	for _, e := range r.Events() {
 		switch {
 		case e.Event == "takingBack" && v.decided.IsZero():
