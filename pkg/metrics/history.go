@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -51,10 +52,13 @@ func (h History) Baseline() Baseline {
 	var b Baseline
 	var errors clumps
 	tails := make([]clumps, len(h.Bounds))
+	usual := h.usual()
 	for _, t := range h.Ticks {
 		a, c := t[0], t[1]
 		b.Requests, b.Errors, b.Timed = b.Requests+a.Requests+c.Requests, b.Errors+a.Errors+c.Errors, b.Timed+a.Timed+c.Timed
-		errors = errors.add(a.Errors, a.Requests, c.Errors, c.Requests)
+		if !h.struck(a, c, usual) {
+			errors = errors.add(a.Errors, a.Requests, c.Errors, c.Requests)
+		}
 		for i := range h.Bounds {
 			if i < len(a.Slow) && i < len(c.Slow) {
 				tails[i] = tails[i].add(a.Slow[i], a.Timed, c.Slow[i], c.Timed)
@@ -71,6 +75,30 @@ func (h History) Baseline() Baseline {
 		}
 	}
 	return b
+}
+
+// usual is the error rate of the quieter half of the ticks.
+func (h History) usual() float64 {
+	rates := make([]float64, 0, len(h.Ticks))
+	for _, t := range h.Ticks {
+		if n := t[0].Requests + t[1].Requests; n > 0 {
+			rates = append(rates, (t[0].Errors+t[1].Errors)/n)
+		}
+	}
+	slices.Sort(rates)
+	rates = rates[:(len(rates)+1)/2]
+	sum := 0.0
+	for _, r := range rates {
+		sum += r
+	}
+	return sum / max(1, float64(len(rates)))
+}
+
+// struck tells a tick of an incident: a bound takes none from such ticks of a rollout either, so that they say nothing of
+// how errors clump in those that it does.
+func (History) struck(a, b HalfCount, usual float64) bool {
+	n, x := a.Requests+b.Requests, a.Errors+b.Errors
+	return x >= incidentErrors && x >= incidentShare*n && x > incidentRatio*usual*n
 }
 
 // Rate is the number of requests in a second, 0 where nothing is known.
@@ -90,6 +118,14 @@ func (b Baseline) limit() float64 {
 	phi := max(1, b.Clumping)
 	return min(1, (b.Errors+3.1*math.Sqrt(phi*b.Errors)+5*phi)/b.Requests)
 }
+
+// An incident in the past: so many requests of a tick fail that it is no clump, such a share of them, and so many times
+// the usual one.
+const (
+	incidentErrors = 100
+	incidentShare  = 0.02
+	incidentRatio  = 3
+)
 
 // Clumping limits: without so many events nothing can be said, and φ is unknownClumping; a measured one is multiplied by
 // clumpingSafety (JUDGE.md section 2).
