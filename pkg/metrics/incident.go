@@ -16,8 +16,11 @@ func (j SequentialJudge) strikes(s score, step JudgeStep, c, o half) bool {
 }
 
 // burns tells whether in an interval both sides burnt an objective so fast that it would be harm.
-func (j SequentialJudge) burns(step JudgeStep, c, o half) bool {
+func (j SequentialJudge) burns(s score, step JudgeStep, c, o half) bool {
 	if j.Config.SuccessTarget <= 0 || j.Config.RollbackOnShared || step.Kind == StepStage || step.bare() {
+		return false
+	}
+	if s.chronic(j.Config) {
 		return false
 	}
 	limit := min(0.99, j.Config.BurnFail*(1-j.Config.SuccessTarget))
@@ -31,7 +34,7 @@ func fails(h half, share float64) bool { return h.N > 0 && h.X >= share*h.N }
 func (j SequentialJudge) noteIncident(s score, step JudgeStep, c, o half) (score, bool) {
 	struck := j.strikes(s, step, c, o)
 	s.Incident = nil
-	if struck || j.burns(step, c, o) {
+	if struck || j.burns(s, step, c, o) {
 		s.Incident = []half{{N: c.N, X: c.X}, {N: o.N, X: o.X}}
 	}
 	if struck && step.Kind != StepBake {

@@ -30,10 +30,14 @@ func (l look) parts() []part {
 		name string
 		b    *burning
 	}{{"success", l.s.Success}, {"slow", l.s.Slow}} {
-		if o.b != nil {
-			objectives = append(objectives, part{name: o.name, score: o.b.Worse.value(), without: o.b.Worse.without(l.s.K),
-				shared: o.b.shared() && !l.c.RollbackOnShared})
+		if o.b == nil {
+			continue
 		}
+		p := part{name: o.name, score: o.b.Worse.value(), without: o.b.Worse.without(l.s.K), shared: o.b.shared() && !l.c.RollbackOnShared}
+		if l.chronic(o.name) && !l.c.RollbackOnShared {
+			p.score, p.shared = 0, true
+		}
+		objectives = append(objectives, p)
 	}
 	for _, p := range objectives {
 		p.weight = w.Objective / float64(len(objectives))

@@ -224,10 +224,10 @@ func (s score) beginStep(step JudgeStep) score {
 		s.Latency[i] = l
 	}
 	if anew && s.Success != nil {
-		s.Success = newBurning()
+		s.Success = s.Success.anew()
 	}
 	if anew && s.Slow != nil {
-		s.Slow = newBurning()
+		s.Slow = s.Slow.anew()
 	}
 	return s
 }

@@ -17,6 +17,13 @@ func newBurning() *burning {
 	return &burning{Worse: newEvidence(), Hold: newMixture(), Old: newMixture(), OldHold: newMixture()}
 }
 
+// anew is a new score that still knows what the old side did.
+func (b burning) anew() *burning {
+	out := newBurning()
+	out.Stable = b.Stable
+	return out
+}
+
 // shareScore is the score from which a smaller claim counts: the old side burns too, or the new one burns at B = 1.
 const shareScore = 20
 
@@ -50,6 +57,24 @@ func (b *burning) once(stratum int, c, s half, budget float64, config JudgeConfi
 
 // shared tells that the old side burns as fast as would be harm.
 func (b *burning) shared() bool { return b.Old.value() >= shareScore }
+
+// chronicLeast is how many requests of the old side say that it burns all the time.
+const chronicLeast = 200
+
+// chronic tells that the old policy has burnt an objective as fast as would be harm all along: then it says nothing of the
+// new one, and a service that is beyond its objective anyway can still be changed.
+func (l look) chronic(name string) bool {
+	if name == "slow" {
+		o := l.s.Slow.Stable
+		return o.N >= chronicLeast && o.X >= min(0.99, l.c.BurnFail*(1-l.c.LatencyObjective.Target))*o.N
+	}
+	return l.s.chronic(l.c)
+}
+
+func (s score) chronic(c JudgeConfig) bool {
+	before := s.before(s.clumping(c.Clumping))
+	return before.Requests >= chronicLeast && before.Errors >= min(0.99, c.BurnFail*(1-c.SuccessTarget))*before.Requests
+}
 
 // holds tells that the new side spends the budget faster than it grows, and the old one does not.
 func (b *burning) holds() bool {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/simulate"
 )
@@ -48,3 +49,32 @@ func TestHarmThatBeginsWithTheFoldIsTakenBack(t *testing.T) {
 }
 
 func percent(v v1alpha1.Percent) *v1alpha1.Percent { return &v }
+
+// TestAServiceInTroubleCanStillBeChanged: pods that are sick now and then, and a service that is far beyond its objective
+// anyway, say nothing of a policy that does no harm.
+func TestAServiceInTroubleCanStillBeChanged(t *testing.T) {
+	slo := v1alpha1.Percent(99.9)
+	for name, change := range map[string]func(*simulate.Options, *metrics.JudgeConfig){
+		"sick pods": func(o *simulate.Options, _ *metrics.JudgeConfig) { o.Traffic.Sick = 2 },
+		"beyond its objective": func(o *simulate.Options, c *metrics.JudgeConfig) {
+			o.Traffic.Errors, c.SuccessTarget, c.ErrorFloor = 0.02, float64(slo)/100, 0.001
+		},
+		"slower than promised": func(_ *simulate.Options, c *metrics.JudgeConfig) {
+			c.LatencyObjective = metrics.LatencyObjective{Bound: 50, Target: 0.99}
+		},
+	} {
+		o := options(t, "canary")
+		o.Runs = 60
+		c := metrics.DefaultJudgeConfig()
+		c.Steps, c.PlannedTicks = len(o.Plan.Steps), 260
+		change(&o, &c)
+		c.History = simulate.History(o.Traffic, 1)
+		var err error
+		if o.Judge, err = metrics.NewJudge(c); err != nil {
+			t.Fatal(err)
+		}
+		if good := run(t, o).Rules[0].Good; good.Share(simulate.Passed) < 0.9 || good.Share(simulate.Failed) > 0.02 {
+			t.Errorf("%s: %v", name, good.Ends)
+		}
+	}
+}
