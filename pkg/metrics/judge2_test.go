@@ -141,9 +141,13 @@ func TestObjectives(t *testing.T) {
 		{"new burns", false, 300, 280, 2 * time.Minute, Wait, "shared incident, the old side is as bad"},
 		{"both burn for long", false, 300, 280, 12 * time.Minute, Inconclusive, "shared incident"},
 		{"both burn, and that is harm", true, 300, 280, 2 * time.Minute, Fail, "new 10.0 % errors against 9.3 %"},
+		{"both burn as always", false, 300, 280, 2 * time.Minute, Pass, "no sign of harm"},
 	} {
 		j := judge(t, func(cfg *JudgeConfig) {
 			cfg.SuccessTarget, cfg.ErrorFloor, cfg.RollbackOnShared = 0.999, 0.001, c.both
+			if cfg.History = pastOf(0.0003); c.name == "both burn as always" {
+				cfg.History = pastOf(0.09)
+			}
 		})
 		_, got := ask(j, State{}, step, c.after, steady(3000, c.nc, 3000, c.ns))
 		if got.Verdict != c.want || !strings.Contains(got.Reason, c.reason) {

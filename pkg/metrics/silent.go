@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"time"
 )
 
 // The rule of the silent canary (ANALYSIS.md section 4): a heuristic, not statistics. Traffic that is cut below HTTP
@@ -82,6 +83,34 @@ func (v volume) silent(asked float64, past Baseline) (seen, expected float64, si
 		old, oldExpected = old+t[2], oldExpected+(1-asked)*total
 	}
 	return seen, expected, seen < silentNew*expected && old >= silentOld*oldExpected
+}
+
+// goneShare is the share of the usual requests below which hardly any are left.
+const goneShare = 0.1
+
+// gone tells, where nobody is left under the old policy, that over four ticks hardly any request has ended.
+func (v volume) gone(past Baseline) (seen, expected float64, gone bool) {
+	rate := v.rate(past)
+	for _, t := range v.Last {
+		seen, expected = seen+t[1], expected+rate*t[0]
+	}
+	return seen, expected, len(v.Last) >= silentTicks && expected >= silentTicks*silentExpect && seen < goneShare*expected
+}
+
+// vanished is the verdict on requests that are gone where nobody is left to compare with: nobody sends any, or all of
+// them hang.
+func (l look) vanished() (Verdict, string, bool) {
+	seen, expected, gone := l.s.Volume.gone(l.s.past())
+	fresh := l.now.Sub(time.UnixMilli(l.s.Newest)) <= max(2*l.c.Scrape, l.c.Tick) // a source that stands still says nothing
+	if !gone || !fresh || l.elapsed < l.c.staleAfter() {
+		return Wait, "", false
+	}
+	text := fmt.Sprintf("silent: %s of about %s requests to be expected ended in the last %d intervals: they hang, or nobody sends any",
+		number(seen), number(expected), silentTicks)
+	if l.c.SilentFails {
+		return Fail, text, true
+	}
+	return Inconclusive, text, true
 }
 
 // A step is held where the new side lacks missingShare of its requests, and more than missingSigmas standard errors of

@@ -139,7 +139,7 @@ func (l look) glaring() bool {
 // silent says that the new side's requests are gone while the old side's are there.
 func (l look) silent() (Verdict, string, bool) {
 	if l.step.bare() {
-		return Wait, "", false
+		return l.vanished()
 	}
 	seen, expected, ok := l.s.Volume.silent(l.step.Share, l.s.past())
 	if !ok {

@@ -30,7 +30,7 @@ type Analysis struct {
 	Tick *Duration `json:"tick,omitempty" jsonschema:"minimum=1s,maximum=5m,default=15s"`
 	// OnInconclusive is what happens where the traffic decides nothing: wait (default), rollback, pause or promote.
 	OnInconclusive string `json:"onInconclusive,omitempty" jsonschema:"enum=wait,enum=rollback,enum=pause,enum=promote,default=wait"`
-	// OnNoData is what happens where there is nothing to judge by: wait (default, for 5m at most), rollback, pause or
+	// OnNoData is what happens where there is nothing to judge by: wait (default: 5m after the step's max), rollback, pause or
 	// promote.
 	OnNoData string `json:"onNoData,omitempty" jsonschema:"enum=wait,enum=rollback,enum=pause,enum=promote,default=wait"`
 }
