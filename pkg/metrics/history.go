@@ -50,12 +50,17 @@ type Tail struct {
 func (h History) Baseline() Baseline {
 	var b Baseline
 	var errors clumps
-	tails := make([]clumps, len(h.Bounds))
+	tails, slow := make([]clumps, len(h.Bounds)), make([]float64, len(h.Bounds))
 	for _, t := range h.Ticks {
 		a, c := t[0], t[1]
 		b.Requests, b.Errors, b.Timed = b.Requests+a.Requests+c.Requests, b.Errors+a.Errors+c.Errors, b.Timed+a.Timed+c.Timed
 		errors = errors.add(a.Errors, a.Requests, c.Errors, c.Requests)
 		for i := range h.Bounds {
+			for _, half := range t { // a service of few pods may have them all in one half
+				if i < len(half.Slow) {
+					slow[i] += half.Slow[i]
+				}
+			}
 			if i < len(a.Slow) && i < len(c.Slow) {
 				tails[i] = tails[i].add(a.Slow[i], a.Timed, c.Slow[i], c.Timed)
 			}
@@ -67,7 +72,7 @@ func (h History) Baseline() Baseline {
 	}
 	for i, bound := range h.Bounds {
 		if b.Timed > 0 {
-			b.Tails = append(b.Tails, Tail{Bound: bound, Slow: tails[i].Events, Clumping: tails[i].phi()})
+			b.Tails = append(b.Tails, Tail{Bound: bound, Slow: slow[i], Clumping: tails[i].phi()})
 		}
 	}
 	return b

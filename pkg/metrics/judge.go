@@ -229,6 +229,7 @@ func (j SequentialJudge) scoreCohorts(s score, step JudgeStep) score {
 	}
 	if (step.Share >= boundShare || step.Kind == StepProof) && len(s.Incident) == 0 {
 		c, o := s.sums()
+		o = j.usual(s, o)
 		s.Bound = s.Bound.add(c.X, c.N, o.X, o.N, s.ErrorFloor, s.clumping(j.Config.Clumping))
 	}
 	return s
