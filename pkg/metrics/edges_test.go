@@ -72,6 +72,21 @@ func TestPodsThatComeLaterGetStrata(t *testing.T) {
 	}
 }
 
+// A history with numbers that no service has says nothing, and does not keep a score from being saved.
+func TestADamagedHistoryIsNone(t *testing.T) {
+	for _, n := range []float64{1e308, math.Inf(1), math.NaN()} {
+		h := History{Tick: time.Minute, Ticks: [][2]HalfCount{{{Requests: n, Errors: 1}, {Requests: n, Errors: 1}}}}
+		j := judge(t, func(c *JudgeConfig) { c.History = h })
+		step := JudgeStep{Index: 1, Kind: StepWatch, Share: 0.5, Min: time.Minute, Max: 10 * time.Minute, Started: start()}
+		if state, got := ask(j, State{}, step, time.Minute, steady(1500, 1, 1500, 1)); got.Verdict != Pass || len(state.Detail) == 0 {
+			t.Errorf("%v: %s: %s", n, got.Verdict, got.Reason)
+		}
+		if _, known := ForecastOf(h, forecastSteps(), DefaultJudgeConfig()); known {
+			t.Errorf("%v: a forecast", n)
+		}
+	}
+}
+
 // A forecast is always of numbers that can be printed.
 func TestAForecastIsFinite(t *testing.T) {
 	for _, c := range []struct{ rps, rate float64 }{{0.001, 0}, {0.001, 1}, {200, 1}, {200, 0.95}, {200, 1.2}, {1e6, 0}, {1e6, 1}, {1e-12, 0.5}} {

@@ -49,7 +49,7 @@ func forecastRatios() [3]float64 { return [3]float64{2, 5, 10} }
 func ForecastOf(h History, steps []PlannedLength, c JudgeConfig) (Forecast, bool) {
 	b, rps := h.Baseline(), h.RecentRate()
 	c.Tick = max(c.Tick, time.Second) // a plan is made before its numbers are checked
-	if rps <= 0 {
+	if rps <= 0 || b.Requests <= 0 {
 		return Forecast{}, false
 	}
 	t := b.traffic(rps, c.ErrorFloor)

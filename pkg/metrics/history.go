@@ -46,7 +46,10 @@ type Tail struct {
 	Clumping float64 `json:"phi,omitempty"`
 }
 
-// Baseline sums a history up. An empty one gives an empty Baseline.
+// mostRequests is more than anybody counts in six hours; a history beyond it is damaged, and could not be saved.
+const mostRequests = 1e15
+
+// Baseline sums a history up. An empty one gives an empty Baseline, as does one with numbers that no service has.
 func (h History) Baseline() Baseline {
 	var b Baseline
 	var errors clumps
@@ -65,6 +68,9 @@ func (h History) Baseline() Baseline {
 				tails[i] = tails[i].add(a.Slow[i], a.Timed, c.Slow[i], c.Timed)
 			}
 		}
+	}
+	if !(b.Requests <= mostRequests && b.Errors <= mostRequests && b.Timed <= mostRequests) { // written so that NaN is refused
+		return Baseline{}
 	}
 	b.Seconds = float64(len(h.Ticks)) * h.Tick.Seconds()
 	if b.Requests > 0 {
