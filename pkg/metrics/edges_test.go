@@ -72,6 +72,27 @@ func TestPodsThatComeLaterGetStrata(t *testing.T) {
 	}
 }
 
+// A history may be of histograms with other buckets than those that are counted now. Latency is judged by what both have,
+// or by what step 0 shows where that is nothing.
+func TestAHistoryOfOtherBucketsStillJudgesLatency(t *testing.T) {
+	for _, bounds := range [][]float64{{20, 60, 250}, {20, 60, 270}} {
+		h := pastOf(0.001)
+		h.Bounds = bounds
+		for i := range h.Ticks {
+			for k := range h.Ticks[i] {
+				h.Ticks[i][k].Timed, h.Ticks[i][k].Slow = 1500, []float64{1000, 300, 6}
+			}
+		}
+		j := judge(t, func(c *JudgeConfig) { c.History = h })
+		w := newWorld(4)
+		w.slow = 1 // twice as slow
+		got, step, after := w.run(j, ramp())
+		if got.Verdict != Fail || after > 10*time.Minute {
+			t.Errorf("bounds %v: %s at %.0f %% after %s: %s", bounds, got.Verdict, 100*step.Share, after, got.Reason)
+		}
+	}
+}
+
 // A history with numbers that no service has says nothing, and does not keep a score from being saved.
 func TestADamagedHistoryIsNone(t *testing.T) {
 	for _, n := range []float64{1e308, math.Inf(1), math.NaN()} {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -82,6 +83,18 @@ func (h History) Baseline() Baseline {
 		}
 	}
 	return b
+}
+
+// counting is the baseline with the latency bounds that are counted now; without durations where none is.
+func (b Baseline) counting(slow map[float64]float64) *Baseline {
+	b.Tails = slices.DeleteFunc(slices.Clone(b.Tails), func(t Tail) bool {
+		_, counted := slow[t.Bound]
+		return !counted
+	})
+	if len(b.Tails) == 0 {
+		b.Timed = 0
+	}
+	return &b
 }
 
 // Rate is the number of requests in a second, 0 where nothing is known.
