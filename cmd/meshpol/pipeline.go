@@ -175,10 +175,14 @@ func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
 
 // input is what the steps of one target are planned from.
 func (p *planner) input(c policy.Change) strategy.Input {
-	return strategy.Input{
+	in := strategy.Input{
 		Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides(),
 		RPS: p.rps(c.Target),
 	}
+	if p.session != nil {
+		in.Clients = p.session.clients(c.Target)
+	}
+	return in
 }
 
 // rps is what a target gets in requests a second, 0 where it is not known.

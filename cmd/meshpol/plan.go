@@ -127,6 +127,8 @@ func (p *planner) view(plan *rollout.Plan) (printer.PlanView, int) {
 		v.Forecast.Forecast = f
 	} else if p.flags.history <= 0 {
 		v.Forecast.Unknown = "the time before is left out (--history 0)"
+	} else if v.Forecast.Unknown == "" && !p.session.past.histories[plan.Change.Target].Empty() {
+		v.Forecast.Unknown = "its clients sent no request in the last half hour"
 	} else if v.Forecast.Unknown == "" {
 		v.Forecast.Unknown = "the metrics source has no requests of its clients in the last hours (istio_requests_total)"
 	}

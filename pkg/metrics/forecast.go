@@ -48,7 +48,8 @@ func forecastRatios() [3]float64 { return [3]float64{2, 5, 10} }
 // errors as in all of it. False where there was no traffic.
 func ForecastOf(h History, steps []PlannedLength, c JudgeConfig) (Forecast, bool) {
 	b, rps := h.Baseline(), h.RecentRate()
-	if rps <= 0 {
+	c.Tick = max(c.Tick, time.Second) // a plan is made before its numbers are checked
+	if rps <= 0 || b.Requests <= 0 {
 		return Forecast{}, false
 	}
 	t := b.traffic(rps, c.ErrorFloor)
@@ -98,7 +99,7 @@ func (s PlannedLength) least(t Traffic, tick time.Duration) time.Duration {
 		return s.Min
 	}
 	ticks := math.Ceil(s.MinRequests / (s.Share * t.RPS) / tick.Seconds())
-	return max(s.Min, min(s.Max, time.Duration(ticks*float64(tick))))
+	return max(s.Min, time.Duration(min(float64(s.Max), ticks*float64(tick))))
 }
 
 // firstShare is the share of the first step that exposes anybody.
@@ -119,7 +120,10 @@ func harmsOf(t Traffic, first float64) []HarmForecast {
 		}
 	}
 	all := Traffic{RPS: t.RPS, ErrorRate: max(t.ErrorRate, 1e-6), Clump: t.Clump}
-	return append(out, HarmForecast{Ratio: 1 / all.ErrorRate, All: true, Requests: Harmed(all, first, 1/all.ErrorRate)})
+	if n := Harmed(all, first, 1/all.ErrorRate); !math.IsInf(n, 1) { // where nearly all fails already, nothing can get worse
+		out = append(out, HarmForecast{Ratio: 1 / all.ErrorRate, All: true, Requests: n})
+	}
+	return out
 }
 
 // traffic is what a baseline lets expect; floor 0 takes the one that the judge would take.
@@ -127,5 +131,5 @@ func (b Baseline) traffic(rps, floor float64) Traffic {
 	if floor <= 0 {
 		floor = ErrorFloor(b.Errors, b.Requests)
 	}
-	return Traffic{RPS: rps, ErrorRate: b.Errors / b.Requests, Clump: b.Clumping, Phi: b.Clumping, Floor: floor}
+	return Traffic{RPS: rps, ErrorRate: min(1, b.Errors/b.Requests), Clump: b.Clumping, Phi: b.Clumping, Floor: floor}
 }

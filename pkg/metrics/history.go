@@ -47,11 +47,14 @@ type Tail struct {
 	Clumping float64 `json:"phi,omitempty"`
 }
 
-// Baseline sums a history up. An empty one gives an empty Baseline.
+// mostRequests is more than anybody counts in six hours; a history beyond it is damaged, and could not be saved.
+const mostRequests = 1e15
+
+// Baseline sums a history up. An empty one gives an empty Baseline, as does one with numbers that no service has.
 func (h History) Baseline() Baseline {
 	var b Baseline
 	var errors clumps
-	tails := make([]clumps, len(h.Bounds))
+	tails, slow := make([]clumps, len(h.Bounds)), make([]float64, len(h.Bounds))
 	usual := h.usual()
 	for _, t := range h.Ticks {
 		a, c := t[0], t[1]
@@ -60,10 +63,18 @@ func (h History) Baseline() Baseline {
 			errors = errors.add(a.Errors, a.Requests, c.Errors, c.Requests)
 		}
 		for i := range h.Bounds {
+			for _, half := range t { // a service of few pods may have them all in one half
+				if i < len(half.Slow) {
+					slow[i] += half.Slow[i]
+				}
+			}
 			if i < len(a.Slow) && i < len(c.Slow) {
 				tails[i] = tails[i].add(a.Slow[i], a.Timed, c.Slow[i], c.Timed)
 			}
 		}
+	}
+	if !(b.Requests <= mostRequests && b.Errors <= mostRequests && b.Timed <= mostRequests) { // written so that NaN is refused
+		return Baseline{}
 	}
 	b.Seconds = float64(len(h.Ticks)) * h.Tick.Seconds()
 	if b.Requests > 0 {
@@ -71,7 +82,7 @@ func (h History) Baseline() Baseline {
 	}
 	for i, bound := range h.Bounds {
 		if b.Timed > 0 {
-			b.Tails = append(b.Tails, Tail{Bound: bound, Slow: tails[i].Events, Clumping: tails[i].phi()})
+			b.Tails = append(b.Tails, Tail{Bound: bound, Slow: slow[i], Clumping: tails[i].phi()})
 		}
 	}
 	return b
@@ -99,6 +110,18 @@ func (h History) usual() float64 {
 func (History) struck(a, b HalfCount, usual float64) bool {
 	n, x := a.Requests+b.Requests, a.Errors+b.Errors
 	return x >= incidentErrors && x >= incidentShare*n && x > incidentRatio*usual*n
+}
+
+// counting is the baseline with the latency bounds that are counted now; without durations where none is.
+func (b Baseline) counting(slow map[float64]float64) *Baseline {
+	b.Tails = slices.DeleteFunc(slices.Clone(b.Tails), func(t Tail) bool {
+		_, counted := slow[t.Bound]
+		return !counted
+	})
+	if len(b.Tails) == 0 {
+		b.Timed = 0
+	}
+	return &b
 }
 
 // Rate is the number of requests in a second, 0 where nothing is known.

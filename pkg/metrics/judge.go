@@ -88,7 +88,7 @@ func (j SequentialJudge) observe(s score, state State, step JudgeStep, tick Tick
 		s.Refusals, kept = s.Refusals.take(j.Config.AllowRefused, c.Refused, c.Requests)
 	}
 	if len(s.Latency) == 0 && len(s.Pending) == 0 && !step.bare() {
-		s = j.chooseLatency(s)
+		s = j.chooseLatency(s, tick)
 	}
 	s = s.pend(tick, kept, step.ByInstance && !step.bare(), j.Config.LatencyObjective).remember(step.Kind, tick)
 	if s.due(tick.To, j.Config.Tick) {
@@ -106,8 +106,16 @@ func (s score) expected(step JudgeStep, t Tick, seen float64) float64 {
 	return seen * bucketWindow / max(1, t.To.Sub(t.From).Seconds())
 }
 
-// chooseLatency fixes the latency bounds, from the history if it has durations, else from what the rollout has seen.
-func (j SequentialJudge) chooseLatency(s score) score {
+// chooseLatency fixes the latency bounds, from the history if it has durations, else from what the rollout has seen. The
+// history may be of other histograms: a bound that nobody counts now would never be exceeded, and prove anything.
+func (j SequentialJudge) chooseLatency(s score, t Tick) score {
+	if s.timedBefore() {
+		seen := t.Total(Old).Plus(t.Total(New))
+		if seen.Timed <= 0 {
+			return s // its buckets are not known yet
+		}
+		s.Past = s.Past.counting(seen.Slow)
+	}
 	if !s.timedBefore() {
 		s.Latency = chooseBounds(s.Own.Tails, s.Own.Timed, j.Config.LatencyTolerance)
 		return s
@@ -229,6 +237,7 @@ func (j SequentialJudge) scoreCohorts(s score, step JudgeStep) score {
 	}
 	if (step.Share >= boundShare || step.Kind == StepProof) && len(s.Incident) == 0 {
 		c, o := s.sums()
+		o = j.usual(s, o)
 		s.Bound = s.Bound.add(c.X, c.N, o.X, o.N, s.ErrorFloor, s.clumping(j.Config.Clumping))
 	}
 	return s

@@ -38,7 +38,10 @@ type score struct {
 	Usable float64 `json:"usable,omitempty"`
 	Volume volume  `json:"vol,omitzero"`
 	// Incident are both sides' requests of the last interval where both failed grossly in it; empty else.
+	// Struck is how many of the step's intervals were so, Bouts how often that began.
 	Incident []half `json:"incident,omitempty"`
+	Struck   int    `json:"struck,omitempty"`
+	Bouts    int    `json:"bouts,omitempty"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`
@@ -138,9 +141,10 @@ func (s score) before(clumping float64) Baseline {
 	return b
 }
 
-// clumping is φ of the errors. A history says it; a rollout's own few ticks may only raise what the configuration says.
+// clumping is φ of the errors. A history says it, but for one of enough errors whose pods were all in one half; a
+// rollout's own few ticks may only raise what the configuration says.
 func (s score) clumping(set float64) float64 {
-	if s.Past != nil {
+	if s.Past != nil && (s.Past.Clumping != unknownClumping || s.Past.Errors < clumpEvents) {
 		return s.Past.Clumping
 	}
 	return max(set, s.Halves.most())
@@ -197,7 +201,7 @@ func (s score) encode() json.RawMessage {
 func (s score) beginStep(step JudgeStep) score {
 	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
 	whole := s.Onset != nil
-	s.Back, s.Veto, s.Onset, s.Incident, s.Volume = nil, nil, nil, nil, s.Volume.nextStep()
+	s.Back, s.Veto, s.Onset, s.Incident, s.Struck, s.Bouts, s.Volume = nil, nil, nil, nil, 0, 0, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()
 	if anew {
 		s.Errors, s.Floor, s.Ladder = newEvidence(), newMixture(), newLadder()

@@ -24,12 +24,13 @@ func (s score) deal(t Tick, byInstance bool) score {
 			s.Stable = dealOne(s.Stable, hash)
 		}
 	}
-	if s.K == 0 {
-		s.K = min(maxStrata, len(s.Pods))
-		if byInstance {
-			s.K = min(s.K, len(s.Stable))
-		}
+	// Not every pod has counted in the first interval where traffic is low or a scrape takes longer than a tick. A stratum
+	// that is added has left nothing out yet, so that the guard only becomes stricter.
+	k := min(maxStrata, len(s.Pods))
+	if byInstance {
+		k = min(k, len(s.Stable))
 	}
+	s.K = max(s.K, k)
 	return s
 }
 

@@ -78,6 +78,9 @@ func (l look) limit() float64 { return 1 / l.c.FalseRollback }
 // harmful tells that harm is proved: the score of what blames the new side, and its largest part without the most
 // telling pods too (ANALYSIS.md section 7).
 func (l look) harmful() bool {
+	if l.s.K == 0 && l.fresh.Ticks == 0 {
+		return false // a step that nobody has counted in: what there is to leave out is not known
+	}
 	sum, largest := 0.0, part{}
 	for _, p := range l.parts() {
 		if p.shared {

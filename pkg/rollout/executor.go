@@ -171,7 +171,9 @@ func (r *run) observe(ctx context.Context) error {
 	r.facts.Attended, r.facts.OnSignal = r.Attended, r.OnSignal
 	r.facts.Interrupted = r.facts.Interrupted || r.interrupted()
 	r.lookAtTrip()
-	return r.lookAtPods(ctx)
+	err := r.lookAtPods(ctx)
+	r.lookAtTrip() // a slow API server must not let a step pass that has tripped meanwhile
+	return err
 }
 
 // heed drops a request that means nothing here; the next save takes it off the Lease.

@@ -220,9 +220,17 @@ func stepTimes(in Input, a v1alpha1.CanaryStep, proof bool) (least, most time.Du
 	return least, max(least, most)
 }
 
-// tooQuiet tells that a watch step could not see enough requests in its time (JUDGE.md section 2).
+// tooQuiet tells that a watch step could not see enough requests in its time (JUDGE.md section 2). By instance it has at
+// least one pod, whose share is known with the number of pods only.
 func tooQuiet(in Input, s Step) bool {
-	expected := in.RPS * s.Exposure.Share * s.Max.Seconds()
+	share := s.Exposure.Share
+	if s.Exposure.By == policy.ByInstance {
+		if in.Clients <= 0 {
+			return false
+		}
+		share = max(share, 1/float64(in.Clients))
+	}
+	expected := in.RPS * share * s.Max.Seconds()
 	return in.RPS > 0 && s.Kind == metrics.StepWatch && expected < 2*s.MinRequests
 }
 

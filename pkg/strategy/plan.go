@@ -19,6 +19,8 @@ type Input struct {
 	// RPS is the traffic of the target in requests per second; 0 = not known. Watch steps that could not see enough requests
 	// in their time are marked as Dropped.
 	RPS float64
+	// Clients is the number of client pods; 0 = not known.
+	Clients int
 	// Overrides are what flags say; they win over the Rollout.
 	Overrides Overrides
 }

@@ -168,3 +168,16 @@ func TestSketchRefusesTinyBatches(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// By instance a step has at least one pod, however small its weight: it is left out only where that pod sees too little.
+func TestOnePodMayBeEnoughTraffic(t *testing.T) {
+	for clients, want := range map[int]string{0: "1 %", 4: "1 %", 400: "25 %"} {
+		steps, err := strategy.Plan(strategy.Input{Rollout: canary(v1alpha1.Canary{By: "instance"}), RPS: 1, Clients: clients})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strategy.Taken(steps)[1].Name; got != want {
+			t.Errorf("%d clients: the first step is %s, want %s", clients, got, want)
+		}
+	}
+}
