@@ -75,7 +75,7 @@ func TestVerdictsAndReasons(t *testing.T) {
 		{"the new half is worse", stage, time.Minute, even(300, 120, 300, 4), Inconclusive, "identical halves differ"},
 		{"the old half is worse", stage, time.Minute, even(300, 4, 300, 120), Inconclusive, "identical halves differ"},
 		{"one half is silent", stage, 5 * time.Minute, even(0, 0, 300, 0), NoData, "only the old side counts requests"},
-		{"a bound is shown", proof, 4 * time.Minute, even(3000, 2, 3000, 2), Pass, "at most 2× the old rate or the floor (95 %)"},
+		{"a bound is shown", proof, 4 * time.Minute, even(3000, 2, 3000, 2), Pass, "at most 2× the larger of the old rate and the floor of"},
 		{"a bound is still missing", proof, 2 * time.Minute, even(300, 0, 300, 0), Wait, "waiting for a bound of 2×"},
 		{"a weaker bound at the end", proof, 20 * time.Minute, even(80, 0, 80, 0), Pass, "at most 10×"},
 		{"no bound at the end", proof, 20 * time.Minute, even(4, 0, 4, 0), Inconclusive, "no bound shown up to 20×"},

@@ -124,12 +124,12 @@ func (l look) furthest() string {
 	return worst
 }
 
-func boundText(shown, confidence float64) string {
+func boundText(shown, confidence, floor float64) string {
 	if math.IsInf(shown, 1) {
 		all := margins()
 		return fmt.Sprintf("no bound shown up to %s", times(all[len(all)-1]))
 	}
-	return fmt.Sprintf("at most %s the old rate or the floor (%.0f %%)", times(shown), confidence*100)
+	return fmt.Sprintf("at most %s the larger of the old rate and the floor of %s (%.0f %%)", times(shown), percent(floor), confidence*100)
 }
 
 func slowText(shown float64) string {

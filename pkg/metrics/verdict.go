@@ -282,7 +282,7 @@ func (l look) proof() (Verdict, string) {
 		return verdict, reason
 	}
 	shown, slow := l.s.Bound.shown(l.c.PassConfidence), slowShown(l.s.Latency, l.c.PassConfidence)
-	text := l.comparison() + "; " + boundText(shown, l.c.PassConfidence) + slowText(slow)
+	text := l.comparison() + "; " + boundText(shown, l.c.PassConfidence, l.s.ErrorFloor) + slowText(slow)
 	switch {
 	case shown <= l.c.PassMargin && slow <= l.c.LatencyMargin, l.atMax() && shown <= l.c.PassMarginMax && slow <= l.c.LatencyMarginMax:
 		return Pass, text

@@ -95,7 +95,7 @@ func rolloutRules() []Rule {
 			"The floor under the error rate is 1 minus the SLO. At 100 % it is zero, so no bound can be shown and " +
 				"every rollout ends inconclusive.",
 			"Write the share that the service promises, such as 99.9, or leave successRate out: the floor is then " +
-				"0.1 %."}, false, eachRollout(noErrorBudget)},
+				"three times the old error rate, at least 0.02 % and at most 0.1 %."}, false, eachRollout(noErrorBudget)},
 		{Code{"MP219", Warning, "a time shorter than a tick",
 			"The judge looks at whole ticks. A step or a bake that ends before the first tick is not judged.",
 			"Make bake and the steps' max several ticks long. A tick is 15s; a shorter one (spec.analysis.tick, " +
