@@ -299,7 +299,7 @@ func judgeConfig(a v1alpha1.Analysis, p *rollout.Plan, scrape time.Duration, bef
 		c.LatencyMarginMax = *a.LatencyMarginMax
 	}
 	if a.Allow != nil && a.Allow.Refused != nil {
-		c.AllowRefused = float64(*a.Allow.Refused) / 100
+		c.AllowRefused = min(0.99, float64(*a.Allow.Refused)/100)
 	}
 	c.Tick, c.Steps, c.PlannedTicks = p.Settings.Tick, len(p.Steps), plannedTicks(p)
 	if scrape > 0 {

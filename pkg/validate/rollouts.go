@@ -156,6 +156,20 @@ func noErrorBudget(_ Facts, r policy.RolloutDoc) []Finding {
 		"100 % leaves no room for a single error: no bound can ever be shown", "write what the service promises, such as 99.9"))
 }
 
+func promotesBlindly(_ Facts, r policy.RolloutDoc) []Finding {
+	return when(r.Object.Spec.Analysis.OnNoData == "promote", aboutRollout(r, "spec.analysis.onNoData",
+		"a policy under which nothing is counted any more goes on to 100 %", "write wait, pause or rollback"))
+}
+
+// freely is the share of refusals in percent above which a policy's own harm hides among them.
+const freely = 5
+
+func refusesFreely(_ Facts, r policy.RolloutDoc) []Finding {
+	a := r.Object.Spec.Analysis.Allow
+	return when(a != nil && a.Refused != nil && *a.Refused > freely, aboutRollout(r, "spec.analysis.allow.refused",
+		"more than 5 % of the requests may be refused without that being harm", "write what the policy refuses by design"))
+}
+
 // shorterThanATick looks for times in which nothing can be judged.
 func shorterThanATick(_ Facts, r policy.RolloutDoc) []Finding {
 	tick := v1alpha1.DefaultTick

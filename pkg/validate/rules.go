@@ -100,6 +100,14 @@ func rolloutRules() []Rule {
 			"The judge looks at whole ticks. A step or a bake that ends before the first tick is not judged.",
 			"Make bake and the steps' max several ticks long. A tick is 15s; a shorter one (spec.analysis.tick, " +
 				"--tick) needs Prometheus to scrape as often."}, false, eachRollout(shorterThanATick)},
+		{Code{"MP223", Warning, "a rollout that goes on without data",
+			"onNoData: promote lets a policy through where nothing tells whether it does harm. Requests that hang are in " +
+				"no count, so that a policy under which everything hangs would go to 100 %.",
+			"Leave onNoData out (wait), or write rollback or pause. To go without analysis at all: --no-analysis."}, false, eachRollout(promotesBlindly)},
+		{Code{"MP224", Warning, "refusals without a limit",
+			"allow.refused is the share of requests that the policy may refuse without that being harm. Above some " +
+				"percent a policy that refuses what it should not is not noticed.",
+			"Write the share that the policy refuses by design, such as 0.5, from what was seen before."}, false, eachRollout(refusesFreely)},
 		{Code{"MP220", Error, "a deadline before the end",
 			"At the deadline a rollout that is not at its end is taken back. It must leave time for the least time " +
 				"of all steps.",

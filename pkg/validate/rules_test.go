@@ -77,6 +77,10 @@ func offlineCases() map[string]ruleCase {
 		"MP219": {fires: rollout("{strategy: {canary: {steps: [{setWeight: 50, max: 20s}]}}, bake: 10s, analysis: {tick: 30s}}"), clean: rollout("{strategy: {canary: {steps: [{setWeight: 50, max: 20s}]}}, bake: 15s}"), want: []string{
 			"-:4 MP219 warning spec.bake: 10s is shorter than a tick (30s): nothing is judged in it; write at least a tick, better several",
 			"-:4 MP219 warning spec.strategy.canary.steps[0].max: 20s is shorter than a tick (30s): nothing is judged in it; write at least a tick, better several"}},
+		"MP223": {fires: rollout("{strategy: {canary: {}}, analysis: {onNoData: promote}}"), clean: rollout("{strategy: {canary: {}}, analysis: {onNoData: rollback}}"), want: []string{
+			"-:4 MP223 warning spec.analysis.onNoData: a policy under which nothing is counted any more goes on to 100 %; write wait, pause or rollback"}},
+		"MP224": {fires: rollout("{strategy: {canary: {}}, analysis: {allow: {refused: 20}}}"), clean: rollout("{strategy: {canary: {}}, analysis: {allow: {refused: 0.5}}}"), want: []string{
+			"-:4 MP224 warning spec.analysis.allow.refused: more than 5 % of the requests may be refused without that being harm; write what the policy refuses by design"}},
 		"MP220": {fires: rollout("{strategy: {canary: {steps: [{setWeight: 50}, {pause: {duration: 1h}}]}}, deadline: 30m}"), clean: rollout("{strategy: {canary: {}}, deadline: 30m}"), want: []string{
 			"-:4 MP220 error spec.deadline: the steps take 1h10m at least, longer than the deadline of 30m: the rollout would be taken back on the way; write a longer deadline or shorter steps"}},
 		"MP221": {fires: doc("FaultInjection", "f", "{"+cart+", expires: 1m, abort: {httpStatus: 503, percentage: 51}, delay: {duration: 1s, percentage: 60}}"),
