@@ -76,7 +76,7 @@ func TestStragglerIsNamedAndTheRolloutTakenBack(t *testing.T) {
 	r.Wait()
 	s.wantExit(r, 6)
 	s.says(r, pod)
-	s.says(r, "9 of 10")
+	s.says(r, "11 of 12")
 	s.must(syscall.Kill(pid, syscall.SIGCONT))
 	s.untouched()
 }

@@ -34,7 +34,7 @@ func TestUpstreamHangs(t *testing.T) {
 		says  string
 	}) {
 		s := newScene(t, 300, userTimeout)
-		args := quick("rollout", "-f", s.file("Timeout", "cart-harm", "cart", "  request: 1m\n"))
+		args := quick("rollout", "--no-tripwire", "-f", s.file("Timeout", "cart-harm", "cart", "  request: 1m\n"))
 		r := s.begin(append(args, "--steps", "20,50", "--step-min", "6s", "--step-max", "8s")...)
 		s.until(r, begun("20 %"))
 		s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{{Path: "/", HangRatio: c.ratio}}))

@@ -90,7 +90,7 @@ func (h harm) run(t *testing.T) {
 			h.user(s)
 		}
 	})
-	args := append(quick("rollout", "-f", s.file(h.kind, "cart-harm", "cart", h.spec)), h.args...)
+	args := append(quick("rollout", "--no-tripwire", "-f", s.file(h.kind, "cart-harm", "cart", h.spec)), h.args...)
 	r := s.meshpol(h.exit, args...)
 	for _, text := range h.says {
 		s.says(r, text)

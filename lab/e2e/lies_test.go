@@ -166,14 +166,14 @@ func TestPrometheusOfAnotherTime(t *testing.T) {
 	s.nothingWritten()
 }
 
-// TestPrometheusDiesWhileHarmGoesOn: nobody can see the harm any more. The step waits for data as long as it may, says
+// TestPrometheusDiesWhileHarmGoesOn: nobody can see the harm any more, since the tripwire is off too. The step waits for data as long as it may, says
 // so, and goes back.
 func TestPrometheusDiesWhileHarmGoesOn(t *testing.T) {
 	s := newScene(t, 100, func(s *scene) {
 		s.must(s.lab.Behave(s.ctx, []string{"cart"}, []app.Rule{cut(0, 0.9).rule}))
 	})
 	m := s.newMiddle()
-	r := s.begin(short("rollout", "--prometheus", m.url(), "--step-max", "10s", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 200ms\n"))...)
+	r := s.begin(short("rollout", "--no-tripwire", "--prometheus", m.url(), "--step-max", "10s", "-f", s.file("Timeout", "cart-timeout", "cart", "  request: 200ms\n"))...)
 	s.until(r, begun("10 %"))
 	m.dies()
 	s.ends(r, 6)

@@ -64,7 +64,7 @@ func TestPrometheusDies(t *testing.T) {
 		s.untouched()
 		s.noErrors(s.records())
 		s.says(r, "nothing to judge by")
-		s.says(r, "cannot be reached")
+		s.says(r, "readings in a row failed: Prometheus at ")
 		s.phase("cart-timeout", "RolledBack")
 	})
 }

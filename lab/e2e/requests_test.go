@@ -41,12 +41,25 @@ func (s *scene) counts(expression string, labels ...string) map[string]int {
 	return out
 }
 
+// still are counts that stand still: what a test before has sent is told a second after, and scraped another one later.
+func (s *scene) still(expression string, labels ...string) map[string]int {
+	s.Helper()
+	var last map[string]int
+	err := trial.Eventually(s.ctx, 30*time.Second, func() (bool, error) {
+		was := s.counts(expression, labels...)
+		time.Sleep(3 * time.Second)
+		last = s.counts(expression, labels...)
+		return maps.Equal(was, last), nil
+	})
+	s.must(err)
+	return last
+}
+
 // counted runs a load for some seconds and returns what the clients saw, and what the counters of an expression by
 // labels have grown by once their sum is that of the clients, or does not get there.
 func (s *scene) counted(load loadgen.Spec, expression string, labels ...string) (referee.Log, map[string]int) {
 	s.Helper()
-	before := s.counts(expression, labels...)
-	time.Sleep(settle)
+	before := s.still(expression, labels...)
 	running, err := s.lab.StartLoadOf(s.ctx, load)
 	s.must(err)
 	time.Sleep(time.Duration(load.Duration) + 300*time.Millisecond)
@@ -140,6 +153,7 @@ func TestEveryRequestIsCounted(t *testing.T) {
 	durations := func() map[string]int {
 		return s.counts(`sum by (le) (istio_request_duration_milliseconds_bucket{reporter="source",destination_service_name="cart",pod=~"(web|mobile)-.*"})`, "le")
 	}
+	s.still(fmt.Sprintf(ofClients, "pod", "cart"), "pod")
 	was, short := received(), durations()
 	log, grown := s.counted(load(500, 6*time.Second), fmt.Sprintf(ofClients, "pod, meshpol_cohort", "cart"), "pod", "meshpol_cohort")
 	s.noErrors(log)

@@ -244,13 +244,13 @@ func (l look) suspicion() (Verdict, string, bool) {
 		text = "shared incident, the old side is as bad: " + l.harm()
 	case l.total() >= l.c.Hold, l.glaring():
 		text = fmt.Sprintf("suspicious (score %.3g of %.0f): %s", l.total(), l.limit(), l.harm())
+	case missing: // before attempts: those of requests that hang are counted, the requests are not
 	case amplified:
 		text = "retries pile up, " + attempts + ": " + l.comparison()
 	case l.s.Success != nil && l.s.Success.holds():
 		text = "the new side spends its error budget: " + l.comparison()
 	case l.s.Slow != nil && l.s.Slow.holds():
 		text = "the new side spends its latency budget: " + l.slowObjective()
-	case missing:
 	default:
 		return Wait, "", false
 	}
