@@ -46,6 +46,10 @@ func (s *scene) still(expression string, labels ...string) map[string]int {
 	s.Helper()
 	var last map[string]int
 	err := trial.Eventually(s.ctx, 30*time.Second, func() (bool, error) {
+		age, err := s.lab.Query(s.ctx, `time() - max(timestamp(istio_requests_total{pod=~"(web|mobile)-.*"}))`)
+		if err != nil || len(age) > 0 && age[0].Value > 3 {
+			return false, err // a Prometheus that was away tells what it knew then
+		}
 		was := s.counts(expression, labels...)
 		time.Sleep(3 * time.Second)
 		last = s.counts(expression, labels...)
