@@ -171,6 +171,7 @@ func TestEveryRequestIsCounted(t *testing.T) {
 		want[log.Clients[r.Client]+" "+side]++
 	}
 	s.sameCounts("by client pod and cohort", want, grown)
+	_ = trial.Eventually(s.ctx, 6*time.Second, func() (bool, error) { return received()-was >= len(log.Records), nil }) // their log comes by itself
 	if n := received() - was; n != len(log.Records) {
 		t.Errorf("the receivers counted %d requests, the clients sent %d", n, len(log.Records))
 	}
