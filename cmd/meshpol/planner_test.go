@@ -240,3 +240,24 @@ func TestPlanShowsPauses(t *testing.T) {
 		}
 	}
 }
+
+// What a policy may refuse is the same for the judge and the tripwire, whoever says it.
+func TestTheTripwireAllowsWhatTheJudgeAllows(t *testing.T) {
+	half, all := v1alpha1.Percent(0.5), v1alpha1.Percent(100)
+	fault := policy.Policy{Key: policy.Key{Kind: "FaultInjection"}, Object: &v1alpha1.FaultInjection{
+		Spec: v1alpha1.FaultInjectionSpec{Abort: &v1alpha1.FaultAbort{Percentage: 10}}}}
+	for name, c := range map[string]struct {
+		allow    *v1alpha1.Percent
+		policies []policy.Policy
+		want     float64
+	}{"nothing": {nil, nil, 0}, "said": {&half, nil, 0.005}, "everything": {&all, nil, 0.99}, "injected": {nil, []policy.Policy{fault}, 0.1}} {
+		a := v1alpha1.Analysis{}
+		if c.allow != nil {
+			a.Allow = &v1alpha1.Allow{Refused: c.allow}
+		}
+		p := &rollout.Plan{Change: policy.Change{Policies: c.policies}}
+		if judge, wire := judgeConfig(a, p, 0, metrics.History{}).AllowRefused, tripwireConfig(a, p).AllowRefused; judge != c.want || wire != c.want {
+			t.Errorf("%s: %v and %v, want %v", name, judge, wire, c.want)
+		}
+	}
+}

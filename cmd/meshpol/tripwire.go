@@ -78,9 +78,7 @@ func tripwireConfig(a v1alpha1.Analysis, p *rollout.Plan) metrics.TripwireConfig
 	if a.FalseRollback != nil {
 		c.Alpha = *a.FalseRollback * 0.1 // the rest is the judge's
 	}
-	if a.Allow != nil && a.Allow.Refused != nil {
-		c.AllowRefused = float64(*a.Allow.Refused) / 100
-	}
+	c.AllowRefused = judgeConfig(a, p, 0, metrics.History{}).AllowRefused
 	steps, length := 0, time.Duration(0)
 	for _, s := range watchedSteps(c, p) {
 		steps, length = steps+1, length+max(s.Min, s.Max)

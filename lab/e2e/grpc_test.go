@@ -22,8 +22,22 @@ func callScene(t *testing.T, rps float64, rule app.Rule) *scene {
 	s.must(err)
 	s.load = load
 	t.Cleanup(func() { load.Stop(t.Context()) })
-	time.Sleep(4 * time.Second)
+	s.knows("stock", 100)
 	return s
+}
+
+// knows waits until Prometheus has so many requests of a service's clients, beyond what it had before.
+func (s *scene) knows(service string, requests int) {
+	s.Helper()
+	expression := fmt.Sprintf(ofClients, "destination_service", service)
+	before := s.counts(expression, "destination_service")
+	s.must(trial.Eventually(s.ctx, 40*time.Second, func() (bool, error) {
+		grown := 0
+		for host, n := range s.counts(expression, "destination_service") {
+			grown += n - before[host]
+		}
+		return grown >= requests, nil
+	}))
 }
 
 // slowCalls makes a share of the calls slow.
@@ -79,7 +93,7 @@ func TestGRPCThatNobodySees(t *testing.T) {
 // more than 5 % would be.
 func TestApplyKnowsTheTimeBefore(t *testing.T) {
 	s := newScene(t, 200, func(s *scene) { s.behaves("cart", app.Rule{FailRatio: 0.08}) })
-	time.Sleep(20 * time.Second)
+	s.knows("cart", 3000)
 	path := s.file("Timeout", "cart-timeout", "cart", "  request: 2s\n")
 	plan := s.meshpol(0, "plan", "-f", path, "--history", "1m", "-o", "json")
 	s.says(plan, "requestsPerSecond")

@@ -1,7 +1,6 @@
 package prometheus
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -59,7 +58,7 @@ func pastQuery() metrics.PastQuery {
 
 func TestHistory(t *testing.T) {
 	p := pastServer(t, bucketAnswer)
-	h, err := p.History(context.Background(), pastQuery(), at(125), 2*time.Minute)
+	h, err := p.History(t.Context(), pastQuery(), at(125), 2*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +82,7 @@ func TestHistoryWithoutDurations(t *testing.T) {
 	})
 	warned := ""
 	p.options.OnWarning = func(s string) { warned = s }
-	h, err := p.History(context.Background(), pastQuery(), at(125), 2*time.Minute)
+	h, err := p.History(t.Context(), pastQuery(), at(125), 2*time.Minute)
 	if err != nil || h.Empty() || len(h.Bounds) != 0 || !strings.Contains(warned, "too many samples") {
 		t.Errorf("%v, %+v, warned %q", err, h, warned)
 	}
@@ -91,11 +90,11 @@ func TestHistoryWithoutDurations(t *testing.T) {
 
 func TestHistoryOfNothing(t *testing.T) {
 	s := serve(t, 200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`)
-	h, err := open(t, s.URL, nil).History(context.Background(), pastQuery(), at(125), time.Hour)
+	h, err := open(t, s.URL, nil).History(t.Context(), pastQuery(), at(125), time.Hour)
 	if err != nil || !h.Empty() || h.RecentRate() != 0 {
 		t.Errorf("%v, %+v", err, h)
 	}
-	h, err = open(t, s.URL, nil).History(context.Background(), metrics.PastQuery{}, at(125), time.Hour)
+	h, err = open(t, s.URL, nil).History(t.Context(), metrics.PastQuery{}, at(125), time.Hour)
 	if err != nil || !h.Empty() || len(s.queries) != 3 {
 		t.Errorf("%v, %+v after %v", err, h, s.queries)
 	}
