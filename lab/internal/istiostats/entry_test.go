@@ -187,7 +187,9 @@ func TestRequestsThatTheProxyAnswersItself(t *testing.T) {
 
 func TestCohortIsThatOfTheRoute(t *testing.T) {
 	for route, cohort := range map[string]string{
-		"mp-new-r9-0-w0a1-0029": "new", "mp-old-r9-1": "old", "mp-fold-r9": "none", "default": "none", "": "none", "my-mp-new-route": "none",
+		"mp-new-r9-0-w0a1-0029": "new", "mp-new-r9-12-s000-0800": "half", "mp-new-r9-0-q": "half", "mp-new-r9-0-n1a2b3c4d": "half",
+		"mp-new-r9-0-p": "new", "mp-new-5r9-0-m1a2b3c4d": "new",
+		"mp-old-r9-1": "old", "mp-fold-r9": "none", "default": "none", "": "none", "my-mp-new-route": "none",
 	} {
 		got := labelsOf(Source, web(), "", entry(func(e *accesslog.HTTPAccessLogEntry) { e.CommonProperties.RouteName = route }))
 		if got["meshpol_cohort"] != cohort {

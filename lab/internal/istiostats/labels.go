@@ -1,6 +1,9 @@
 package istiostats
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Reporter says which side of a request a proxy is on.
 type Reporter string
@@ -25,6 +28,10 @@ const (
 	newRoute = "mp-new-"
 	oldRoute = "mp-old-"
 )
+
+// halfRoute matches the routes of step 0, where the new side still has the old policy: docs/metrics.md has the same
+// expression for Istio.
+var halfRoute = regexp.MustCompile("^mp-new-[^-]+-[0-9]+-[sqn]")
 
 // side is what the labels say of one end of a request.
 type side struct {
@@ -67,6 +74,8 @@ func (l labels) values() []string {
 // cohort is the side of a rollout that a route belongs to.
 func cohort(route string) string {
 	switch {
+	case halfRoute.MatchString(route):
+		return "half"
 	case strings.HasPrefix(route, newRoute):
 		return "new"
 	case strings.HasPrefix(route, oldRoute):

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -161,5 +162,28 @@ func TestSubsetNames(t *testing.T) {
 	}
 	if n.ourSubset("v1-mp-new-ffffffff") || n.ourStat("mp-1a2b3c4dee-new") || n.ourEntry("mp-new-1a2b3c4de-0-p") {
 		t.Error("names of another run are taken for ours")
+	}
+}
+
+// TestNamesOfStep0: docs/metrics.md tells Istio by this expression which routes are those of step 0.
+func TestNamesOfStep0(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := regexp.MustCompile(`xds\.route_name\.matches\('([^']+)'\) \? 'half'`).FindSubmatch(page)
+	if said == nil {
+		t.Fatal("docs/metrics.md has no expression")
+	}
+	of := regexp.MustCompile(string(said[1]))
+	for _, m := range []policy.Mode{policy.Staged, policy.Enforce} {
+		for _, e := range []policy.Exposure{
+			{By: policy.ByRequest, Window: policy.Window{Start: 100, Width: 2048}}, {By: policy.ByInstance}, {By: policy.ByMatch},
+		} {
+			e.Mode = m
+			if name := (names{"1a2b3c4d"}).cloneAt(12, tag(e)); of.MatchString(name) != (m == policy.Staged) {
+				t.Errorf("%s is taken for the wrong step", name)
+			}
+		}
 	}
 }

@@ -67,7 +67,7 @@ func (f *finder) standardFor(e policy.Exposure, has policy.MetricFacts, sites []
 	case e.By == policy.ByInstance && has.Standard && f.whole():
 		return f.standard(""), true // a pod that is not known is on neither side
 	case (e.By == policy.ByRequest || e.By == policy.ByMatch) && has.Cohorts && (grpc || !exported):
-		return f.cohorts(sites), true
+		return f.cohorts(sites, e.Mode), true
 	}
 	return metrics.Query{}, false
 }

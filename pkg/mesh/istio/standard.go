@@ -10,11 +10,13 @@ import (
 )
 
 // Istio's standard metrics, and the tag of them by which requests of the two sides are told apart: "new" for the clones,
-// "old" for the twins of narrowed entries, anything else for every other route (docs/metrics.md).
+// cohortHalf for those of step 0, "old" for the twins of narrowed entries, anything else for every other route
+// (docs/metrics.md).
 const (
 	standardRequests  = "istio_requests_total"
 	standardDurations = "istio_request_duration_milliseconds"
 	cohortTag         = "meshpol_cohort"
+	cohortHalf        = "half"
 )
 
 // fromClients are the matchers of what a host's clients count of it.
@@ -34,9 +36,14 @@ func (f *finder) standard(side metrics.Side) metrics.Query {
 }
 
 // cohorts asks for them by the tag. Where the policies are narrower than their entries, only the twins are the old side.
-func (f *finder) cohorts(sites []site) metrics.Query {
+// Step 0 has a value of its own: what began in it under the old policy, and ends in the next step, is not the new side's.
+func (f *finder) cohorts(sites []site, m policy.Mode) metrics.Query {
+	clones := string(metrics.New)
+	if m == policy.Staged {
+		clones = cohortHalf
+	}
 	by := []metrics.SeriesRule{
-		{Side: metrics.New, Label: cohortTag, Value: string(metrics.New)},
+		{Side: metrics.New, Label: cohortTag, Value: clones},
 		{Side: metrics.Old, Label: cohortTag, Value: string(metrics.Old)},
 	}
 	if f.whole() && !slices.ContainsFunc(sites, func(s site) bool { return slices.ContainsFunc(s.hits, func(h hit) bool { return len(h.parts) > 0 }) }) {

@@ -84,20 +84,27 @@ func sideOfTag(q metrics.Query, tag string) metrics.Side {
 func TestTheTagTellsTheSides(t *testing.T) {
 	base := doc("Service", "shop/cart", grpcCart) + cartRoutes
 	s := informed(t, base, policy.MetricFacts{Standard: true, Cohorts: true})
-	for spec, want := range map[string]string{
-		cartTimeout: "new old old old",
-		"{target: {service: cart, routes: [{path: /pay}]}, request: 1s}": "new old nobody's nobody's",
+	narrow := "{target: {service: cart, routes: [{path: /pay}]}, request: 1s}"
+	for _, c := range []struct {
+		spec string
+		mode policy.Mode
+		want string
+	}{
+		{cartTimeout, policy.Enforce, "new old old old old"},
+		{cartTimeout, policy.Staged, "old new old old old"},
+		{narrow, policy.Enforce, "new nobody's old nobody's nobody's"},
+		{narrow, policy.Staged, "nobody's new old nobody's nobody's"},
 	} {
-		q, err := istio.New().Query(s, change(t, pol("Timeout", spec)), byRequest(policy.Enforce, 0.1), nil)
+		q, err := istio.New().Query(s, change(t, pol("Timeout", c.spec)), byRequest(c.mode, 0.1), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, tag := range []string{"new", "old", "none", ""} {
+		for _, tag := range []string{"new", "half", "old", "none", ""} {
 			got = append(got, string(sideOfTag(q, tag)))
 		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: %v, want %s", spec, got, want)
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s, %v: %v, want %s", c.spec, c.mode, got, c.want)
 		}
 		if len(q.Codes.Refused) > 0 || len(q.Codes.RefusedFlags) != 1 {
 			t.Errorf("%+v: the flags say what the policy refused", q.Codes)
