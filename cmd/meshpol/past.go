@@ -47,8 +47,8 @@ func (s *session) informed(snapshot *policy.Snapshot) *policy.Snapshot {
 }
 
 // remember reads what the targets did in the last hours.
-func (s *session) remember(ctx context.Context, meter metrics.Provider, changes []policy.Change, length time.Duration) {
-	source, ok := meter.(metrics.Historian)
+func (s *session) remember(ctx context.Context, meter source, changes []policy.Change, length time.Duration) {
+	of, ok := meter.Provider.(metrics.Historian)
 	if length < time.Minute {
 		return
 	}
@@ -57,7 +57,8 @@ func (s *session) remember(ctx context.Context, meter metrics.Provider, changes 
 		if !ok || q.Requests == "" {
 			continue
 		}
-		h, err := source.History(ctx, q, time.Now(), length)
+		q.Scrape = meter.scrape
+		h, err := of.History(ctx, q, time.Now(), length)
 		if err != nil {
 			s.app.warn("what %s did before is not known: %v", c.Target, err)
 			continue

@@ -112,7 +112,7 @@ func (p *planner) look(ctx context.Context) {
 		return
 	}
 	p.session.learn(ctx, meter.Provider, p.set.Changes())
-	p.session.remember(ctx, meter.Provider, p.set.Changes(), p.flags.history)
+	p.session.remember(ctx, meter, p.set.Changes(), p.flags.history)
 }
 
 // view shows a plan with what may be promised of it, and counts its writes.

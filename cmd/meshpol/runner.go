@@ -64,7 +64,7 @@ func (r *runner) learn(ctx context.Context, changes []policy.Change, history tim
 		return
 	}
 	r.session.learn(ctx, r.meter, changes)
-	r.session.remember(ctx, r.meter, changes, history)
+	r.session.remember(ctx, source{Provider: r.meter, scrape: r.scrape}, changes, history)
 }
 
 func (r *runner) close() { r.prover.Close() }

@@ -14,6 +14,8 @@ type PastQuery struct {
 	Durations string
 	// Codes says which responses are bad; zero means DefaultCodes.
 	Codes CodeRules
+	// Scrape is the usual time between two samples; 0 means 15 s.
+	Scrape time.Duration
 }
 
 // BadCodes are the rules that make a response bad, defaults filled in.

@@ -18,14 +18,20 @@ import (
 
 var _ metrics.Historian = (*Provider)(nil)
 
-// The past is read in ticks of a minute. increase() is good enough here, where single errors do not
-// matter; sums by half keep an answer small whatever the number of pods. Durations are read for a shorter time: their
-// buckets are twenty times as many series for Prometheus to read.
+// The past is read in ticks of a minute or of a scrape, whichever is longer; sums by half keep an answer small whatever
+// the number of pods. Durations are read for a shorter time: their buckets are twenty times as many series for Prometheus
+// to read.
 const (
 	pastTick      = time.Minute
+	usualScrape   = 15 * time.Second
 	durationsPast = time.Hour
 	halfLabel     = "meshpol_half"
 )
+
+// pastTickOf is the shortest time that is at least a minute and has a whole number of scrapes.
+func pastTickOf(scrape time.Duration) time.Duration {
+	return (pastTick + scrape - 1) / scrape * scrape
+}
 
 // halfPattern matches the names of half of the pods by their last character. Names of a Deployment's pods end at random
 // in bcdfghjklmnpqrstvwxz2456789, those of a StatefulSet in a number.
@@ -33,7 +39,10 @@ const halfPattern = ".*[bdgjlnqsvx13579]"
 
 // History implements metrics.Historian with three range queries.
 func (p *Provider) History(ctx context.Context, q metrics.PastQuery, now time.Time, length time.Duration) (metrics.History, error) {
-	h := metrics.History{Tick: pastTick}
+	if q.Scrape <= 0 {
+		q.Scrape = usualScrape
+	}
+	h := metrics.History{Tick: pastTickOf(q.Scrape)}
 	if q.Requests == "" {
 		return h, nil
 	}
@@ -48,12 +57,12 @@ func (p *Provider) History(ctx context.Context, q metrics.PastQuery, now time.Ti
 		}
 		return &ticks[t][half]
 	}
-	all, err := p.past(ctx, halves(increase(q.Requests, h.Tick), ""), now, length)
+	all, err := p.past(ctx, halves(increase(q.Requests, h.Tick, q.Scrape), ""), h.Tick, now, length)
 	if err != nil {
 		return h, err
 	}
 	each(all, func(t model.Time, m model.Metric, v float64) { at(t, m).Requests += v })
-	bad, err := p.past(ctx, halves(badIncrease(q, h.Tick), ""), now, length)
+	bad, err := p.past(ctx, halves(badIncrease(q, h.Tick), ""), h.Tick, now, length)
 	if err != nil {
 		return h, err
 	}
@@ -74,7 +83,7 @@ func (p *Provider) pastDurations(
 	if q.Durations == "" {
 		return nil, nil
 	}
-	matrix, err := p.past(ctx, halves(increase(q.Durations, tick), "le"), now, length)
+	matrix, err := p.past(ctx, halves(increase(q.Durations, tick, q.Scrape), "le"), tick, now, length)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +152,12 @@ func halves(expression, by string) string {
 	return fmt.Sprintf("sum by (%s) (%s)", strings.Join(labels, ","), expression)
 }
 
-func increase(selector string, tick time.Duration) string {
-	return fmt.Sprintf("increase(%s[%s])", selector, model.Duration(tick))
+// increase is what each counter grew by in a tick. Prometheus' own increase() over a tick sees only what lies between
+// that tick's samples, three of four scrapes, and scales it up: an error in four is lost and the others count 4/3, so that
+// independent errors look like clumps (measured: φ 1.34 with scrapes of 15 s; 60 s show nothing at all). Over a tick and
+// a scrape each growth lies in one window, and the scale is taken out again.
+func increase(selector string, tick, scrape time.Duration) string {
+	return fmt.Sprintf("increase(%s[%s])*%g", selector, model.Duration(tick+scrape), float64(tick)/float64(tick+scrape))
 }
 
 // badIncrease is the increase of what the rules call bad: by code, and by gRPC status where the code is good.
@@ -155,12 +168,12 @@ func badIncrease(q metrics.PastQuery, tick time.Duration) string {
 		codes = append(codes, strings.ReplaceAll(c, "xx", ".."))
 	}
 	pattern := strings.Join(codes, "|")
-	out := increase(narrowed(q.Requests, fmt.Sprintf("response_code=~%q", pattern)), tick)
+	out := increase(narrowed(q.Requests, fmt.Sprintf("response_code=~%q", pattern)), tick, q.Scrape)
 	if len(rules.BadGRPC) == 0 {
 		return out
 	}
 	grpc := fmt.Sprintf("response_code!~%q,grpc_response_status=~%q", pattern, strings.Join(rules.BadGRPC, "|"))
-	return "(" + out + " or " + increase(narrowed(q.Requests, grpc), tick) + ")"
+	return "(" + out + " or " + increase(narrowed(q.Requests, grpc), tick, q.Scrape) + ")"
 }
 
 // narrowed adds matchers to a selector.
@@ -169,10 +182,10 @@ func narrowed(selector, matchers string) string {
 }
 
 // past asks for ticks of the time before now.
-func (p *Provider) past(ctx context.Context, query string, now time.Time, length time.Duration) (model.Matrix, error) {
+func (p *Provider) past(ctx context.Context, query string, tick time.Duration, now time.Time, length time.Duration) (model.Matrix, error) {
 	limited, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	value, warnings, _, err := p.api.QueryRange(limited, query, promv1.Range{Start: now.Add(-length + pastTick), End: now, Step: pastTick})
+	value, warnings, _, err := p.api.QueryRange(limited, query, promv1.Range{Start: now.Add(-length + tick), End: now, Step: tick})
 	for _, w := range warnings {
 		p.options.OnWarning(w)
 	}

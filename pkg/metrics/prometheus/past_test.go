@@ -30,7 +30,7 @@ func pastServer(t *testing.T, durations func(http.ResponseWriter)) *Provider {
 		case strings.Contains(q, "duration"):
 			durations(w)
 		case strings.Contains(q, "response_code=~"):
-			for _, part := range []string{`response_code=~"5..|0"`, `response_code!~"5..|0",grpc_response_status=~"2|4|8|13|14"`, "[1m]"} {
+			for _, part := range []string{`response_code=~"5..|0"`, `response_code!~"5..|0",grpc_response_status=~"2|4|8|13|14"`, "[1m15s])*0.8"} {
 				if !strings.Contains(q, part) {
 					t.Errorf("the query for bad requests lacks %s: %s", part, q)
 				}
@@ -97,5 +97,17 @@ func TestHistoryOfNothing(t *testing.T) {
 	h, err = open(t, s.URL, nil).History(t.Context(), metrics.PastQuery{}, at(125), time.Hour)
 	if err != nil || !h.Empty() || len(s.queries) != 3 {
 		t.Errorf("%v, %+v after %v", err, h, s.queries)
+	}
+}
+
+// TestPastTick: whatever the scrape interval, a window spans a whole number of scrapes and one more.
+func TestPastTick(t *testing.T) {
+	for scrape, want := range map[time.Duration]string{
+		time.Second: "increase(x[1m1s])", 15 * time.Second: "increase(x[1m15s])*0.8", 25 * time.Second: "increase(x[1m40s])*0.75",
+		30 * time.Second: "increase(x[1m30s])", time.Minute: "increase(x[2m])*0.5", 2 * time.Minute: "increase(x[4m])*0.5",
+	} {
+		if got := increase("x", pastTickOf(scrape), scrape); !strings.HasPrefix(got, want) {
+			t.Errorf("scrapes of %s: %s, want %s", scrape, got, want)
+		}
 	}
 }
