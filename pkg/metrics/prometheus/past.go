@@ -92,16 +92,18 @@ func (p *Provider) pastDurations(
 	each(matrix, func(t model.Time, m model.Metric, v float64) {
 		half := at(t, m)
 		bound, err := strconv.ParseFloat(string(m[model.BucketLabel]), 64)
-		switch {
-		case err != nil:
-			return
-		case math.IsInf(bound, 1):
+		if err == nil && math.IsInf(bound, 1) {
 			half.Timed += v
 			return
-		case below[half] == nil:
+		}
+		i, ok := slices.BinarySearch(bounds, bound)
+		if err != nil || !ok { // no number, NaN or -Inf
+			return
+		}
+		if below[half] == nil {
 			below[half] = make([]float64, len(bounds))
 		}
-		below[half][slices.Index(bounds, bound)] += v
+		below[half][i] += v
 	})
 	for half, counts := range below {
 		half.Slow = make([]float64, len(bounds))

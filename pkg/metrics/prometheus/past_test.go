@@ -49,7 +49,8 @@ func bucketAnswer(w http.ResponseWriter) {
 		return fmt.Sprintf(`{"metric":{"le":%q,"meshpol_half":%q},"values":[[120,%q]]}`, le, half, n)
 	}
 	_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[%s]}}`,
-		strings.Join([]string{one("+Inf", "", "110"), one("100", "", "100"), one("25", "", "40"), one("+Inf", "b", "95"), one("100", "b", "95.2")}, ","))
+		strings.Join([]string{one("+Inf", "", "110"), one("100", "", "100"), one("25", "", "40"), one("+Inf", "b", "95"), one("100", "b", "95.2"),
+			one("NaN", "", "7"), one("-Inf", "b", "7"), one("much", "", "7")}, ","))
 }
 
 func pastQuery() metrics.PastQuery {
