@@ -57,7 +57,7 @@ func (s *session) remember(ctx context.Context, meter source, changes []policy.C
 		if !ok || q.Requests == "" {
 			continue
 		}
-		q.Scrape = meter.scrape
+		q.Scrape, q.Except = meter.scrape, s.runs(ctx, c.Target)
 		h, err := of.History(ctx, q, time.Now(), length)
 		if err != nil {
 			s.app.warn("what %s did before is not known: %v", c.Target, err)
@@ -65,6 +65,15 @@ func (s *session) remember(ctx context.Context, meter source, changes []policy.C
 		}
 		s.past.histories[c.Target] = h
 	}
+}
+
+// runs are the last rollouts of a target. Whoever may not read them learns from all of the past.
+func (s *session) runs(ctx context.Context, t policy.Target) []metrics.Span {
+	state, _, err := s.store().Peek(ctx, t)
+	if err != nil {
+		return nil
+	}
+	return state.Runs(time.Now())
 }
 
 // clients is the number of client pods of a target, 0 where it is not known.

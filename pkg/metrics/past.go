@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,22 @@ type PastQuery struct {
 	Codes CodeRules
 	// Scrape is the usual time between two samples; 0 means 15 s.
 	Scrape time.Duration
+	// Except are times that say nothing of what is usual: other rollouts of the service.
+	Except []Span
+}
+
+// Span is a time from an instant to another.
+type Span struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Touches tells whether any of it lies in (from, to].
+func (s Span) Touches(from, to time.Time) bool { return s.From.Before(to) && s.To.After(from) }
+
+// Usual tells whether a tick that ends at an instant lies outside of what is excepted.
+func (q PastQuery) Usual(end time.Time, tick time.Duration) bool {
+	return !slices.ContainsFunc(q.Except, func(s Span) bool { return s.Touches(end.Add(-tick), end) })
 }
 
 // BadCodes are the rules that make a response bad, defaults filled in.

@@ -3,8 +3,10 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 )
 
@@ -73,6 +75,7 @@ func firstState(p *Plan, before State, started time.Time) State {
 	s := State{
 		Version: StateVersion, Name: p.Name, Target: p.Change.Target, Strategy: p.Strategy, Rev: p.Change.Rev, Digest: p.Digest,
 		Phase: PhaseAt(p, 0), Steps: len(p.Steps), Started: started, Updated: started, Fence: before.Fence + 1,
+		Before: before.Runs(started),
 	}
 	for _, pol := range p.Change.Policies {
 		s.Policies = append(s.Policies, pol.Key)
@@ -81,6 +84,25 @@ func firstState(p *Plan, before State, started time.Time) State {
 		s.Deadline = started.Add(p.Settings.Deadline)
 	}
 	return s
+}
+
+// mostRuns bounds how many rollouts a state remembers.
+const mostRuns = 30
+
+// Runs are the times of this rollout and of those before it that a history read now may meet: what failed in them was
+// the new policy's, and is no part of what is usual.
+func (s State) Runs(now time.Time) []metrics.Span {
+	all := slices.Clone(s.Before)
+	switch {
+	case s.Phase == "":
+		return nil
+	case s.Phase.Ended():
+		all = append(all, metrics.Span{From: s.Started, To: s.Updated})
+	default:
+		all = append(all, metrics.Span{From: s.Started, To: now})
+	}
+	all = slices.DeleteFunc(all, func(span metrics.Span) bool { return now.Sub(span.To) > metrics.HistoryLength })
+	return all[max(0, len(all)-mostRuns):]
 }
 
 // record is what the archive keeps of the plan.

@@ -135,6 +135,8 @@ type State struct {
 	Started  time.Time    `json:"started"`
 	Updated  time.Time    `json:"updated"`
 	Deadline time.Time    `json:"deadline"`
+	// Before are the last rollouts of the target, as far as a history may reach back to them.
+	Before []metrics.Span `json:"before,omitempty"`
 	// Request is what a person asked for from outside: pause, resume, promote, abort.
 	Request string `json:"request,omitempty"`
 	// Fence grows with every takeover.

@@ -71,7 +71,9 @@ func (p *Provider) History(ctx context.Context, q metrics.PastQuery, now time.Ti
 		p.options.OnWarning("the durations of the past are left out: " + err.Error())
 	}
 	for _, t := range slices.Sorted(maps.Keys(ticks)) {
-		h.Ticks = append(h.Ticks, *ticks[t])
+		if q.Usual(t.Time(), h.Tick) {
+			h.Ticks = append(h.Ticks, *ticks[t])
+		}
 	}
 	return h, ctx.Err()
 }

@@ -112,3 +112,25 @@ func TestPastTick(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryExceptRollouts: what an earlier rollout did is not what is usual.
+func TestHistoryExceptRollouts(t *testing.T) {
+	q := pastQuery()
+	for _, c := range []struct {
+		from, to float64
+		want     float64 // requests of the first half in the first tick that is left; 0: none is
+	}{{30, 61, 0}, {0, 60, 110}, {1, 2, 110}, {60, 61, 100}, {119, 300, 100}, {120, 300, 100}, {121, 300, 100}} {
+		q.Except = []metrics.Span{{From: at(c.from), To: at(c.to)}}
+		h, err := pastServer(t, bucketAnswer).History(t.Context(), q, at(125), 2*time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0.0
+		if len(h.Ticks) > 0 {
+			got = h.Ticks[0][0].Requests
+		}
+		if got != c.want {
+			t.Errorf("without %g to %g s the first tick has %g requests, want %g", c.from, c.to, got, c.want)
+		}
+	}
+}
