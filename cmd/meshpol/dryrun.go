@@ -39,6 +39,9 @@ func (r *runner) rehearseOne(ctx context.Context, p *planner, c policy.Change) e
 	if err != nil {
 		return err
 	}
+	if err := r.session.tryChecks(ctx, x.Asker, plan); err != nil {
+		return beginError(err)
+	}
 	writes, err := x.Rehearse(ctx, plan)
 	if err != nil {
 		return beginError(err)

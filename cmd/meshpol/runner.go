@@ -93,6 +93,9 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	if err != nil {
 		return err
 	}
+	if err := r.session.tryChecks(ready, x.Asker, plan); err != nil {
+		return beginError(err)
+	}
 	if p.strategyName() == "direct" && !plan.Settings.NoAnalysis && r.session.past.histories[c.Target].Empty() {
 		r.session.app.warn("nothing is known of the time before: more than 5 %% of errors afterwards count as harm, whatever there was before; to bring a cure into an outage: --no-analysis")
 	}

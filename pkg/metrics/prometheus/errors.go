@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strconv"
@@ -29,6 +30,9 @@ const (
 	Timeout       Kind = "timeout"        // no answer in time
 	Server        Kind = "server"         // 5xx, too many questions (429), or a query that Prometheus itself gave up
 	BadAnswer     Kind = "bad answer"     // something answered, but not as Prometheus does
+	NoSeries      Kind = "no series"      // nothing answers a query that is to give one number
+	ManySeries    Kind = "many series"    // more than one number does
+	OwnFile       Kind = "own file"       // a token, certificate or key of ours cannot be read
 )
 
 // Error is a failed question with a next step in its text. It never contains credentials.
@@ -61,6 +65,9 @@ func (e *Error) Error() string {
 		}
 		return fmt.Sprintf("Prometheus at %s cannot be reached: %v", e.Address, cause(e.Err))
 	case TLS:
+		if isPlain(e.Err) {
+			return fmt.Sprintf("Prometheus at %s does not speak TLS: use http:// there", e.Address)
+		}
 		return fmt.Sprintf("Prometheus at %s: certificate not trusted: %v; name its CA", e.Address, cause(e.Err))
 	case NoCredentials:
 		return fmt.Sprintf("Prometheus at %s asks for credentials (401): give a bearer token", e.Address)
@@ -74,6 +81,12 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("Prometheus at %s did not answer in time", e.Address)
 	case Server:
 		return fmt.Sprintf("Prometheus at %s could not answer: %v", e.Address, cause(e.Err))
+	case NoSeries:
+		return fmt.Sprintf("no series answers the query %s", e.Query)
+	case ManySeries:
+		return fmt.Sprintf("the query %s gives %v where one number is wanted: sum or average them", e.Query, e.Err)
+	case OwnFile:
+		return fmt.Sprintf("Prometheus at %s was not asked: %v", e.Address, cause(e.Err))
 	default:
 		return fmt.Sprintf("what answers at %s is not Prometheus: %v", e.Address, cause(e.Err))
 	}
@@ -88,6 +101,10 @@ func cause(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		return op.Error()
+	}
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return file.Error()
 	}
 	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(next) {
 		err = next
@@ -125,7 +142,10 @@ func classify(err error, address, query string) *Error {
 func kindOfTransport(err error) Kind {
 	var large *tooLargeError
 	var netErr net.Error
+	var file *fs.PathError
 	switch {
+	case errors.As(err, &file):
+		return OwnFile
 	case errors.As(err, &large):
 		return TooLarge
 	case isTLS(err):
@@ -137,19 +157,26 @@ func kindOfTransport(err error) Kind {
 	}
 }
 
+// isPlain tells whether what answers speaks no TLS at all.
+func isPlain(err error) bool {
+	var record tls.RecordHeaderError
+	return err != nil && (errors.As(err, &record) || strings.Contains(err.Error(), plainAnswer))
+}
+
+// plainAnswer is all that net/http says of a server without TLS.
+const plainAnswer = "server gave HTTP response to HTTPS client"
+
 func isTLS(err error) bool {
 	var (
 		unknown  x509.UnknownAuthorityError
 		host     x509.HostnameError
 		invalid  x509.CertificateInvalidError
 		verify   *tls.CertificateVerificationError
-		record   tls.RecordHeaderError
 		alert    tls.AlertError
-		opaque   = strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 		required = strings.Contains(err.Error(), "tls: ")
 	)
 	return errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &verify) ||
-		errors.As(err, &record) || errors.As(err, &alert) || opaque || required
+		errors.As(err, &alert) || isPlain(err) || required
 }
 
 // kindOfAPI reads the library's error; for statuses other than 400 and 422 the status is only in its text.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -140,7 +141,9 @@ func (r *roundTripper) authorize(req *http.Request) error {
 		if err != nil {
 			return fmt.Errorf("reading the token for Prometheus: %w", err)
 		}
-		token = strings.TrimSpace(string(text))
+		if token = strings.TrimSpace(string(text)); token == "" {
+			return &fs.PathError{Op: "reading a token from", Path: r.options.BearerTokenFile, Err: errors.New("it is empty")}
+		}
 	}
 	switch {
 	case token != "":

@@ -7,7 +7,6 @@ package prometheus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -86,11 +85,11 @@ func (p *Provider) Ask(ctx context.Context, query string, now time.Time) (float6
 	case model.Vector:
 		switch len(v) {
 		case 0:
-			return 0, &Error{Kind: BadAnswer, Address: p.address, Query: query, Err: errors.New("no series answers it")}
+			return 0, &Error{Kind: NoSeries, Address: p.address, Query: query}
 		case 1:
 			return float64(v[0].Value), nil
 		}
-		return 0, &Error{Kind: BadAnswer, Address: p.address, Query: query, Err: fmt.Errorf("it gives %d series where one number is wanted: sum or average them", len(v))}
+		return 0, &Error{Kind: ManySeries, Address: p.address, Query: query, Err: fmt.Errorf("%d series", len(v))}
 	}
 	return 0, p.unexpected(query, value, "one number")
 }

@@ -192,6 +192,24 @@ func TestAnswerCutOff(t *testing.T) {
 	}
 }
 
+// TestOwnMistakes: what is wrong on this side is said so.
+func TestOwnMistakes(t *testing.T) {
+	s := serve(t, http.StatusOK, `{}`)
+	for want, o := range map[string]Options{
+		"does not speak TLS: use http:// there":            {URL: strings.Replace(s.URL, "http:", "https:", 1)},
+		"was not asked: open /no/such/token: no such file": {URL: s.URL, BearerTokenFile: "/no/such/token"},
+		"reading a token from /dev/null: it is empty":      {URL: s.URL, BearerTokenFile: os.DevNull},
+	} {
+		p, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
