@@ -27,8 +27,9 @@ const (
 //
 // The first Step counts every sample in (from, to], and takes what lies before as the baseline: that is how a restarted
 // runner refills its counters, by reading a window that reaches back beyond the saved tick. Later Steps go on where the
-// last one ended. When from lies after the end of the last interval (a step has changed the exposure meanwhile), the
-// interval between two scrapes in which from lies is counted for nobody, since it mixes two exposures.
+// last one ended. When from lies after the end of the last interval (a step has changed the exposure meanwhile), or is
+// where an exposure began (SinceExposure), the interval between two scrapes in which from lies is counted for nobody,
+// since it mixes two exposures. Series that are all born with the rollout have nothing from before its first exposure.
 type Counters struct {
 	query    Query
 	readings map[string]Sample
@@ -74,6 +75,13 @@ func (c Counters) WithStarts(started map[string]time.Time) Counters {
 		r.started = at
 		c.pods[pod] = r
 	}
+	return c
+}
+
+// SinceExposure tells counters that have not counted yet where the exposure began: at the first interval of a step. A
+// runner that goes on inside a step does without.
+func (c Counters) SinceExposure(at time.Time) Counters {
+	c.cut = at
 	return c
 }
 
@@ -283,7 +291,8 @@ func (w *stepWork) birth(s Series, x Sample) float64 {
 	if !scrapedBefore && !bornLater && !w.c.query.FromZero {
 		return 0
 	}
-	if acrossCut := pod.counted && x.At.Equal(pod.afterCut); acrossCut {
+	mixed := pod.counted || !w.c.query.FromZero && pod.first.Before(w.c.cut)
+	if acrossCut := mixed && x.At.Equal(pod.afterCut); acrossCut {
 		return 0
 	}
 	limit := surprise*pod.rate*max(15, w.tick.To.Sub(w.tick.From).Seconds()) + surpriseMin

@@ -204,11 +204,15 @@ func (r *run) read(ctx context.Context, from, now time.Time) ([]metrics.Series, 
 	if err != nil {
 		return nil, err
 	}
-	if r.counting {
+	switch {
+	case r.counting:
 		r.counters = r.counters.WithQuery(q)
-	} else {
-		r.counters, r.counting = metrics.NewCounters(q), true
+	case r.state.Tick.Equal(r.state.Since):
+		r.counters = metrics.NewCounters(q).SinceExposure(r.state.Since)
+	default:
+		r.counters = metrics.NewCounters(q)
 	}
+	r.counting = true
 	window := max(now.Sub(from)+2*r.plan.Settings.tick(), readBack)
 	var series []metrics.Series
 	err = r.keep(ctx, func(ctx context.Context) (err error) {
