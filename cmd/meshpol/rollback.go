@@ -197,6 +197,6 @@ func goingBack(s rollout.State) rollout.State {
 	if s.Phase == rollout.RollingBack {
 		return s
 	}
-	s.Phase, s.Undo, s.Cause, s.Reason = rollout.RollingBack, 0, rollout.CausePerson, reasonByPerson
+	s.Phase, s.Undo, s.Cause, s.Reason = rollout.RollingBack, 0, rollout.CausePerson, reasonByPerson+s.PausedFor()
 	return s
 }

@@ -42,7 +42,9 @@ type StatusDocument struct {
 	Alive    bool             `json:"alive"`
 	Touched  []rollout.Ref    `json:"touched,omitempty"`
 	Results  []ResultDocument `json:"results,omitempty"`
-	Next     string           `json:"next"`
+	// Decided is what it was paused or taken back for.
+	Decided *ResultDocument `json:"decided,omitempty"`
+	Next    string          `json:"next"`
 }
 
 // ResultDocument is a finished step.
@@ -324,7 +326,15 @@ func (v StatusView) document(now time.Time) StatusDocument {
 		doc.Touched = append(doc.Touched, t.Ref)
 	}
 	for _, r := range s.Results {
-		doc.Results = append(doc.Results, ResultDocument{Name: r.Name, Judgement: r.Judgement, Confirmed: r.Confirmed, BarrierSeconds: r.Barrier})
+		doc.Results = append(doc.Results, resultDocument(r))
+	}
+	if s.Decided != nil {
+		decided := resultDocument(*s.Decided)
+		doc.Decided = &decided
 	}
 	return doc
+}
+
+func resultDocument(r rollout.StepResult) ResultDocument {
+	return ResultDocument{Name: r.Name, Judgement: r.Judgement, Confirmed: r.Confirmed, BarrierSeconds: r.Barrier}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -153,8 +152,10 @@ func (c Checked) together(j Judgement) Judgement {
 	}
 	r := j.Checks[worst]
 	switch {
+	case r.Verdict == Fail && j.Verdict == Wait: // how far the comparison is does not matter any more
+		j.Verdict, j.Reason = Fail, fmt.Sprintf("check %s %s", r.Name, r.Text)
 	case r.Verdict == Fail, j.Verdict == Pass:
-		j.Verdict, j.Reason = r.Verdict, fmt.Sprintf("check %s %s; %s", r.Name, r.Text, strings.TrimPrefix(j.Reason, "waiting: "))
+		j.Verdict, j.Reason = r.Verdict, fmt.Sprintf("check %s %s; %s", r.Name, r.Text, j.Reason)
 	case j.Verdict == Wait && r.Verdict == NoData:
 		j.Verdict, j.Reason = NoData, fmt.Sprintf("no data: check %s %s", r.Name, r.Text)
 	}

@@ -34,7 +34,7 @@ func TestChecksAndTheJudge(t *testing.T) {
 		"well and waiting":           {Wait, 2, []float64{7}, Wait, "fine"},
 		"one failure holds":          {Pass, 2, []float64{7, 4}, Wait, "check orders is 4, below 5"},
 		"two fail":                   {Pass, 2, []float64{4, 101}, Fail, "check orders is 101, above 100, 2 times in a row"},
-		"fails while it waits":       {Wait, 1, []float64{4}, Fail, "check orders is 4, below 5; fine"},
+		"fails while it waits":       {Wait, 1, []float64{4}, Fail, "check orders is 4, below 5"},
 		"fails without other data":   {NoData, 1, []float64{4}, Fail, "check orders"},
 		"failures in between":        {Pass, 2, []float64{4, 5, 4, 100}, Pass, "fine"},
 		"a gap is no success":        {Pass, 2, []float64{4, none, 4}, Fail, "2 times in a row"},

@@ -76,6 +76,11 @@ func (s State) withoutCodes() State {
 	for i := range s.Results {
 		s.Results[i].Judgement.New.Codes, s.Results[i].Judgement.Old.Codes = nil, nil
 	}
+	if s.Decided != nil {
+		d := *s.Decided
+		d.Judgement.New.Codes, d.Judgement.Old.Codes = nil, nil
+		s.Decided = &d
+	}
 	return s
 }
 
@@ -83,6 +88,11 @@ func (s State) withShortReasons() State {
 	s.Results = slices.Clone(s.Results)
 	for i := range s.Results {
 		s.Results[i].Judgement.Reason = firstRunes(s.Results[i].Judgement.Reason, shortReason)
+	}
+	if s.Decided != nil { // Reason says it in full
+		d := *s.Decided
+		d.Judgement.Reason = firstRunes(d.Judgement.Reason, shortReason)
+		s.Decided = &d
 	}
 	return s
 }

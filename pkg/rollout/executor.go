@@ -243,10 +243,24 @@ func (r *run) doLast(ctx context.Context, act Action) error {
 // takeBack begins the way back; the next step saves it before anything is written.
 func (r *run) takeBack(cause Cause, reason string) {
 	r.state.Phase, r.state.Undo = RollingBack, undoNothing
+	r.decided(reason)
 	r.state.Cause, r.state.Reason = cause, reason
 	r.state.Request, r.state.PauseUntil = "", time.Time{}
 	r.unsaved = true
 	r.emit(TakingBack{Head: r.head(), Cause: cause, Reason: reason})
+}
+
+// decided keeps what the decision rests on. What a pause was for stays when a person ends it by taking everything back.
+func (r *run) decided(reason string) {
+	j := r.facts.Judgement
+	if r.facts.Trip.Tripped {
+		j = metrics.Judgement{Verdict: metrics.Fail, Reason: reason}
+	}
+	if j.Verdict == "" || r.state.Step >= len(r.plan.Steps) {
+		return
+	}
+	j.Reason = firstRunes(j.Reason, maxReason)
+	r.state.Decided = &StepResult{Name: r.stepName(), Judgement: j.Brief(), Confirmed: r.proof.Confirmed, Barrier: r.proof.Took.Seconds()}
 }
 
 func (r *run) emit(e Event) { r.Sink.Emit(e) }
@@ -291,6 +305,9 @@ func nextStep(s State) string {
 	name := s.Name + " -n " + s.Target.Namespace
 	switch s.Phase {
 	case Paused:
+		if s.Cause == CauseBreach {
+			return fmt.Sprintf("meshpol rollout abort %s takes it back; meshpol rollout resume %s goes on all the same", name, name)
+		}
 		return fmt.Sprintf("meshpol rollout resume %s, or meshpol rollout abort %s", name, name)
 	case Succeeded:
 		return fmt.Sprintf("meshpol rollback %s brings the old policy back", name)

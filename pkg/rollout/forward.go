@@ -179,12 +179,13 @@ func (r *run) advance(ctx context.Context, why string) error {
 // goOn leaves a pause, or a step, behind.
 func (r *run) goOn() {
 	r.state.Phase = PhaseAt(r.plan, r.state.Step)
-	r.state.Cause, r.state.Reason, r.state.Request, r.state.PauseUntil = "", "", "", time.Time{}
+	r.state.Cause, r.state.Reason, r.state.Request, r.state.PauseUntil, r.state.Decided = "", "", "", time.Time{}, nil
 }
 
 // pause stops at the exposure in force, and then waits for a person's word or the pause's own end.
 func (r *run) pause(ctx context.Context, a ActPause) error {
 	if r.state.Phase != Paused {
+		r.decided(a.Reason)
 		r.state.Phase, r.state.Cause, r.state.Reason = Paused, a.Cause, a.Reason
 		r.state.PauseUntil, r.state.Request = a.Until, ""
 		if r.facts.Trip.Tripped {

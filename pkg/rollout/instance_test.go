@@ -165,7 +165,7 @@ func TestBreakerFailsAtEveryStep(t *testing.T) {
 				b := breaker(t)
 				b.judge = failAt(i)
 				got, err := b.runner("one").start()
-				endedAs(t, got, err, rollout.RolledBack, rollout.CauseBreach)
+				endedAs(t, got, err, rollout.RolledBack, harmAt(i))
 				b.asBefore()
 				b.trace()
 			})

@@ -103,7 +103,7 @@ func nextDone(s State) Action {
 func mustTakeBack(s State, f Facts, now time.Time) (Action, bool) {
 	switch {
 	case f.Request == RequestAbort:
-		return ActTakeBack{Cause: CausePerson, Reason: "aborted by a person"}, true
+		return ActTakeBack{Cause: CausePerson, Reason: "aborted by a person" + s.PausedFor()}, true
 	case f.Interrupted && f.OnSignal != OnSignalPause:
 		return ActTakeBack{Cause: CausePerson, Reason: "interrupted by a signal"}, true
 	case f.Edited != "":
@@ -112,6 +112,15 @@ func mustTakeBack(s State, f Facts, now time.Time) (Action, bool) {
 		return ActTakeBack{Cause: CauseTimeout, Reason: "the deadline " + s.Deadline.UTC().Format(time.RFC3339) + " has passed"}, true
 	}
 	return nil, false
+}
+
+// PausedFor is what a pause was for that a person ends by taking everything back, to be put behind that reason; empty where
+// it was for nothing.
+func (s State) PausedFor() string {
+	if s.Phase != Paused || s.Cause == "" || s.Cause == CausePerson {
+		return ""
+	}
+	return "; it was paused because: " + s.Reason
 }
 
 func nextPaused(s State, f Facts, now time.Time) Action {
@@ -176,7 +185,7 @@ func nextHold(p *Plan, step PlannedStep, s State, f Facts, now time.Time) Action
 			return ActAdvance{Why: f.Judgement.Reason}
 		}
 	case metrics.Fail:
-		return onFail(p, f.Judgement)
+		return onFail(p, step, f.Judgement)
 	case metrics.Inconclusive:
 		return onInconclusive(p, step, f)
 	case metrics.NoData, metrics.Error:
@@ -205,7 +214,12 @@ func noDataPatience(step PlannedStep) time.Duration {
 	return min(max(step.Max, step.Min), 5*time.Minute)
 }
 
-func onFail(p *Plan, j metrics.Judgement) Action {
+// onFail takes back or pauses. In step 0 nothing was exposed: a check that is beyond its limit there is not the policy's
+// doing, and says nothing of it.
+func onFail(p *Plan, step PlannedStep, j metrics.Judgement) Action {
+	if step.Kind == metrics.StepStage {
+		return ActTakeBack{Cause: CauseInconclusive, Reason: "nothing was exposed yet, and already " + j.Reason}
+	}
 	if p.Settings.OnFailure == "pause" || j.Pause {
 		return ActPause{Cause: CauseBreach, Reason: "harm found: " + j.Reason}
 	}

@@ -131,10 +131,12 @@ type State struct {
 	Trip     metrics.TripState `json:"trip,omitzero"`
 	TripBase float64           `json:"tripBase,omitempty"`
 
-	Results  []StepResult `json:"results,omitempty"`
-	Started  time.Time    `json:"started"`
-	Updated  time.Time    `json:"updated"`
-	Deadline time.Time    `json:"deadline"`
+	Results []StepResult `json:"results,omitempty"`
+	// Decided is the step and the judgement that it was paused or taken back for; nil where something else was the cause.
+	Decided  *StepResult `json:"decided,omitempty"`
+	Started  time.Time   `json:"started"`
+	Updated  time.Time   `json:"updated"`
+	Deadline time.Time   `json:"deadline"`
 	// Before are the last rollouts of the target, as far as a history may reach back to them.
 	Before []metrics.Span `json:"before,omitempty"`
 	// Request is what a person asked for from outside: pause, resume, promote, abort.

@@ -45,6 +45,28 @@ func began(b *bench, name string) time.Time {
 	return time.Time{}
 }
 
+// A person who takes back what the tripwire has paused leaves the harm in the record.
+func TestAbortOfAPauseForHarmSaysSo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := breaking(t, 1)
+		b.setting.Tripwire = rollout.TripwirePause
+		got, err := b.runner("one").start()
+		endedAs(t, got, err, rollout.Paused, rollout.CauseBreach)
+		got, err = b.runner("two").resume(rollout.RequestAbort)
+		endedAs(t, got, err, rollout.RolledBack, rollout.CausePerson)
+		if !strings.HasPrefix(got.Reason, "aborted by a person; it was paused because: harm found: tripwire: ") {
+			t.Error(got.Reason)
+		}
+		if d := got.State.Decided; d == nil || d.Name != "10 %" || d.Judgement.Verdict != metrics.Fail {
+			t.Errorf("decided by %+v", d)
+		}
+		paused := fakemesh.Of[rollout.PausedEvent](b.sink)
+		if len(paused) != 1 || !strings.HasPrefix(paused[0].Next, "meshpol rollout abort") {
+			t.Errorf("paused: %+v", paused)
+		}
+	})
+}
+
 func TestTripwireTakesBackWithinSeconds(t *testing.T) {
 	for _, share := range []float64{1, 0.9} {
 		bubble(t, func(t *testing.T) {
