@@ -71,10 +71,17 @@ func (s *session) clients(t policy.Target) int { return s.past.facts[hostOf(t)].
 
 // forecast is what a plan may promise; false where nothing is known of the traffic.
 func (p *planner) forecast(plan *rollout.Plan) (metrics.Forecast, bool) {
+	before := p.session.past.histories[plan.Change.Target]
+	steps := plannedLengths(plan, p.session.clients(plan.Change.Target))
+	return metrics.ForecastOf(before, steps, judgeConfig(p.doc.Spec.Analysis, plan, 0, before))
+}
+
+// plannedLengths are the steps of a plan as a forecast takes them, with so many client pods; 0: not known.
+func plannedLengths(plan *rollout.Plan, clients int) []metrics.PlannedLength {
 	var steps []metrics.PlannedLength
 	for _, s := range plan.Steps {
 		length := metrics.PlannedLength{Kind: s.Kind, Share: s.Exposure.Share, Min: s.Min, Max: s.Max, MinRequests: s.MinRequests}
-		switch clients := p.session.clients(plan.Change.Target); {
+		switch {
 		case s.Kind == metrics.StepStage:
 			length.Share = 0
 		case s.Exposure.By == policy.All:
@@ -84,6 +91,5 @@ func (p *planner) forecast(plan *rollout.Plan) (metrics.Forecast, bool) {
 		}
 		steps = append(steps, length)
 	}
-	before := p.session.past.histories[plan.Change.Target]
-	return metrics.ForecastOf(before, steps, judgeConfig(p.doc.Spec.Analysis, plan, 0, before))
+	return steps
 }

@@ -171,7 +171,11 @@ func holdText(s rollout.PlannedStep) string {
 	if s.Kind == metrics.StepClean {
 		return ""
 	}
-	text := fmt.Sprintf("%s to %s, %.0f requests", v1alpha1.Duration{Duration: s.Min}.Text(), v1alpha1.Duration{Duration: max(s.Max, s.Min)}.Text(), s.MinRequests)
+	word := "requests"
+	if s.MinRequests == 1 {
+		word = "request"
+	}
+	text := fmt.Sprintf("%s to %s, %.0f %s", v1alpha1.Duration{Duration: s.Min}.Text(), v1alpha1.Duration{Duration: max(s.Max, s.Min)}.Text(), s.MinRequests, word)
 	if s.Kind == metrics.StepStage {
 		text += " per half"
 	}
