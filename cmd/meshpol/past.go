@@ -46,12 +46,23 @@ func (s *session) informed(snapshot *policy.Snapshot) *policy.Snapshot {
 	return &out
 }
 
-// remember reads what the targets did in the last hours.
+// lookBack is how much of the time before is read. A rehearsal of everything at once judges nothing and plans nothing by
+// it; of a canary it decides which steps are left out.
+func (p *planner) lookBack() time.Duration {
+	if p.flags.dryRun == dryRunServer && p.strategyName() == "direct" {
+		return 0
+	}
+	return p.flags.history
+}
+
+// remember reads what the targets did in the last hours. A source that does not tell is said once: it is hardly different
+// for the next target.
 func (s *session) remember(ctx context.Context, meter metrics.Provider, changes []policy.Change, length time.Duration) {
 	source, ok := meter.(metrics.Historian)
 	if length < time.Minute {
 		return
 	}
+	told := false
 	for _, c := range changes {
 		q := s.mesh.Past(s.snapshot, c)
 		if !ok || q.Requests == "" {
@@ -59,7 +70,10 @@ func (s *session) remember(ctx context.Context, meter metrics.Provider, changes 
 		}
 		h, err := source.History(ctx, q, time.Now(), length)
 		if err != nil {
-			s.app.warn("what %s did before is not known: %v", c.Target, err)
+			if !told {
+				s.app.warn("what %s did before is not known, going on without it: %v; it is read with range queries (/api/v1/query_range), --history 0 leaves it out", c.Target, err)
+			}
+			told = true
 			continue
 		}
 		s.past.histories[c.Target] = h
