@@ -16,7 +16,7 @@ func promWithoutPast(t *testing.T, status int, body string) (address string, ran
 	ranges = &atomic.Int32{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		q, result := r.FormValue("query"), ""
+		q, kind, result := r.FormValue("query"), "vector", ""
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/query_range"):
 			ranges.Add(1)
@@ -27,8 +27,10 @@ func promWithoutPast(t *testing.T, status int, body string) (address string, ran
 			result = fmt.Sprintf(`{"metric":{},"value":[0,"%d"]}`, time.Now().Unix())
 		case strings.HasPrefix(q, "count by"):
 			result = `{"metric":{"namespace":"shop","pod":"web-a"},"value":[0,"1"]}`
+		case strings.HasSuffix(q, "]"):
+			kind = "matrix"
 		}
-		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[%s]}}`, result)
+		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":%q,"result":[%s]}}`, kind, result)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, ranges

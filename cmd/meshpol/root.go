@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // helpText leads with the examples: they are what most people look for.
@@ -62,7 +64,10 @@ one document; with -o jsonl events are JSON lines on standard error, too.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; %ssee %s --help", err, wanted(err), cmd.CommandPath())
+		if bad := (*pflag.InvalidValueError)(nil); errors.As(err, &bad) {
+			err = badValue(bad.GetFlag(), bad.GetValue(), bad)
+		}
+		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SetHelpTemplate(helpText)
 	root.SetUsageTemplate(usageText)

@@ -125,11 +125,10 @@ func (a *app) simulate(ctx context.Context, files fileFlags, flags rolloutFlags,
 	if err != nil {
 		return err
 	}
-	p, found, err := a.sketched(files, flags)
+	p, found, err := a.sketched(files, flags, options.Traffic)
 	if err != nil {
 		return err
 	}
-	p.traffic = options.Traffic.RPS
 	var views []printer.SimulationView
 	for _, c := range p.set.Changes() {
 		view, err := p.simulated(ctx, c, options)
@@ -143,7 +142,7 @@ func (a *app) simulate(ctx context.Context, files fileFlags, flags rolloutFlags,
 
 // sketched reads and validates the files, without any cluster. What validation finds is said as the other commands say it;
 // an error among it ends the command.
-func (a *app) sketched(files fileFlags, flags rolloutFlags) (*planner, []printer.FindingView, error) {
+func (a *app) sketched(files fileFlags, flags rolloutFlags, t simulate.Traffic) (*planner, []printer.FindingView, error) {
 	set, err := a.load(files)
 	var invalid policy.Errors
 	if errors.As(err, &invalid) {
@@ -156,7 +155,9 @@ func (a *app) sketched(files fileFlags, flags rolloutFlags) (*planner, []printer
 	if err != nil {
 		return nil, nil, err
 	}
-	found := findingViews(slices.DeleteFunc(validate.Check(p.set, nil, nil), func(f validate.Finding) bool { return f.Code == codeLater }))
+	p.traffic, p.pods = t.RPS, t.Pods
+	all := append(validate.Check(p.set, nil, nil), p.fewClients()...)
+	found := findingViews(slices.DeleteFunc(all, func(f validate.Finding) bool { return f.Code == codeLater }))
 	if len(found) == 0 {
 		return p, nil, nil
 	}
