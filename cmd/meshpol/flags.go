@@ -65,7 +65,7 @@ func (a *app) loadUntilSignal(opts policy.LoadOptions) (policy.Set, error) {
 
 // badValue is a value that a flag does not take, in words instead of a library's: what was written, and what is wanted.
 func badValue(f *pflag.Flag, value string, err error) error {
-	wanted := ""
+	var wanted string
 	switch kind := f.Value.Type(); {
 	case kind == "duration":
 		wanted = "write a time with its unit, such as 30s or 5m"
