@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, s streams, signals <-chan os.Signal
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := plain(root.ExecuteContext(ctx))
+	err := a.lost(plain(root.ExecuteContext(ctx)))
 	if err != nil && !isSilent(err) {
 		a.progress().Problem(err, hints(err)...)
 	}

@@ -47,7 +47,7 @@ func (a *app) fill(f *pflag.Flag, file *viper.Viper) error {
 	variable := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 	if value, _ := a.env(variable); value != "" {
 		if err := f.Value.Set(value); err != nil {
-			return usage("setting --%s from %s: %w", f.Name, variable, err)
+			return usage("setting --%s from %s: %w", f.Name, variable, badValue(f, value, err))
 		}
 		return nil
 	}
@@ -73,9 +73,15 @@ func setFrom(f *pflag.Flag, value any) error {
 		for i, one := range v {
 			texts[i] = fmt.Sprint(one)
 		}
-		return list.Replace(texts)
+		if err := list.Replace(texts); err != nil {
+			return badValue(f, strings.Join(texts, ","), err)
+		}
+		return nil
 	default:
-		return f.Value.Set(fmt.Sprint(v))
+		if err := f.Value.Set(fmt.Sprint(v)); err != nil {
+			return badValue(f, fmt.Sprint(v), err)
+		}
+		return nil
 	}
 }
 

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
@@ -60,15 +63,27 @@ func (a *app) loadUntilSignal(opts policy.LoadOptions) (policy.Set, error) {
 	}
 }
 
-// wanted is what to write instead, where a library's words for a bad value do not say it.
-func wanted(err error) string {
-	switch text := err.Error(); {
-	case strings.Contains(text, "time: "):
-		return "write a time with its unit, such as 30s or 5m; "
-	case strings.Contains(text, "strconv.Parse"):
-		return "write numbers, such as 10 or 1,10,50; "
+// badValue is a value that a flag does not take, in words instead of a library's: what was written, and what is wanted.
+func badValue(f *pflag.Flag, value string, err error) error {
+	var wanted string
+	switch kind := f.Value.Type(); {
+	case kind == "duration":
+		wanted = "write a time with its unit, such as 30s or 5m"
+	case kind == "float64Slice":
+		wanted = "write numbers without a percent sign, such as 10 or 1,10,50"
+	case strings.HasPrefix(kind, "float"):
+		wanted = "write a number, such as 10 or 0.5"
+	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "uint"):
+		wanted = "write a whole number, such as 20"
+	case kind == "bool":
+		wanted = "write true or false, or the flag alone"
+	default:
+		return fmt.Errorf("--%s %q: %w", f.Name, value, err)
 	}
-	return ""
+	if errors.Is(err, strconv.ErrRange) {
+		wanted = "that is more than it can hold; " + wanted
+	}
+	return fmt.Errorf("--%s %q: %s", f.Name, value, wanted)
 }
 
 // rolloutFlags override what a Rollout document or a preset says.
@@ -107,7 +122,7 @@ func (f *rolloutFlags) add(cmd *cobra.Command, preset string) {
 	fl.Int32Var(&f.minRequests, "min-requests", 0, "requests under the new policy without which there is no verdict (default 20)")
 	fl.DurationVar(&f.tick, "tick", 0, "length of a judged interval (default 15s)")
 	fl.DurationVar(&f.propagation, "propagation-timeout", 30*time.Second, "time in which every proxy must hold a write")
-	fl.DurationVar(&f.deadline, "deadline", 0, "time after which an ownerless rollout may be taken back (default 2h)")
+	fl.DurationVar(&f.deadline, "deadline", 0, "time from the start after which a rollout that is not at its end is taken back (default 2h)")
 	if !f.sketch {
 		fl.DurationVar(&f.history, "history", metrics.HistoryLength, "how much of the time before is read from Prometheus; 0 does without")
 	}

@@ -46,12 +46,23 @@ func (s *session) informed(snapshot *policy.Snapshot) *policy.Snapshot {
 	return &out
 }
 
-// remember reads what the targets did in the last hours.
+// lookBack is how much of the time before is read. A rehearsal of everything at once judges nothing and plans nothing by
+// it; of a canary it decides which steps are left out.
+func (p *planner) lookBack() time.Duration {
+	if p.flags.dryRun == dryRunServer && p.strategyName() == "direct" {
+		return 0
+	}
+	return p.flags.history
+}
+
+// remember reads what the targets did in the last hours. A source that does not tell is said once: it is hardly different
+// for the next target.
 func (s *session) remember(ctx context.Context, meter source, changes []policy.Change, length time.Duration) {
 	of, ok := meter.Provider.(metrics.Historian)
 	if length < time.Minute {
 		return
 	}
+	told := false
 	for _, c := range changes {
 		q := s.mesh.Past(s.snapshot, c)
 		if !ok || q.Requests == "" {
@@ -60,7 +71,10 @@ func (s *session) remember(ctx context.Context, meter source, changes []policy.C
 		q.Scrape, q.Except = meter.scrape, s.runs(ctx, c.Target)
 		h, err := of.History(ctx, q, time.Now(), length)
 		if err != nil {
-			s.app.warn("what %s did before is not known: %v", c.Target, err)
+			if !told {
+				s.app.warn("what %s did before is not known, going on without it: %v; it is read with range queries (/api/v1/query_range), --history 0 leaves it out", c.Target, err)
+			}
+			told = true
 			continue
 		}
 		s.past.histories[c.Target] = h
@@ -81,10 +95,17 @@ func (s *session) clients(t policy.Target) int { return s.past.facts[hostOf(t)].
 
 // forecast is what a plan may promise; false where nothing is known of the traffic.
 func (p *planner) forecast(plan *rollout.Plan) (metrics.Forecast, bool) {
+	before := p.session.past.histories[plan.Change.Target]
+	steps := plannedLengths(plan, p.session.clients(plan.Change.Target))
+	return metrics.ForecastOf(before, steps, judgeConfig(p.doc.Spec.Analysis, plan, 0, before))
+}
+
+// plannedLengths are the steps of a plan as a forecast takes them, with so many client pods; 0: not known.
+func plannedLengths(plan *rollout.Plan, clients int) []metrics.PlannedLength {
 	var steps []metrics.PlannedLength
 	for _, s := range plan.Steps {
 		length := metrics.PlannedLength{Kind: s.Kind, Share: s.Exposure.Share, Min: s.Min, Max: s.Max, MinRequests: s.MinRequests}
-		switch clients := p.session.clients(plan.Change.Target); {
+		switch {
 		case s.Kind == metrics.StepStage:
 			length.Share = 0
 		case s.Exposure.By == policy.All:
@@ -94,6 +115,5 @@ func (p *planner) forecast(plan *rollout.Plan) (metrics.Forecast, bool) {
 		}
 		steps = append(steps, length)
 	}
-	before := p.session.past.histories[plan.Change.Target]
-	return metrics.ForecastOf(before, steps, judgeConfig(p.doc.Spec.Analysis, plan, 0, before))
+	return steps
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/rollout"
 	"github.com/meshpol/meshpol/pkg/strategy"
+	"github.com/meshpol/meshpol/pkg/validate"
 )
 
 // planner makes plans of a file set against a session's snapshot.
@@ -23,6 +24,8 @@ type planner struct {
 	session *session
 	// traffic is what a simulation supposes, in requests a second; a session's history says it otherwise.
 	traffic float64
+	// pods are the client pods that a simulation supposes.
+	pods int
 	// unforeseen says why nothing is known of the traffic.
 	unforeseen string
 }
@@ -175,14 +178,33 @@ func (p *planner) plan(c policy.Change, rev string) (*rollout.Plan, error) {
 
 // input is what the steps of one target are planned from.
 func (p *planner) input(c policy.Change) strategy.Input {
-	in := strategy.Input{
+	return strategy.Input{
 		Rollout: p.doc.Spec, Policies: c.Policies, Seed: p.name(c) + " " + c.Target.String(), Overrides: p.overrides(),
-		RPS: p.rps(c.Target),
+		RPS: p.rps(c.Target), Clients: p.clients(c.Target),
 	}
-	if p.session != nil {
-		in.Clients = p.session.clients(c.Target)
+}
+
+// clients is the number of client pods of a target, 0 where it is not known.
+func (p *planner) clients(t policy.Target) int {
+	if p.session == nil {
+		return p.pods
 	}
-	return in
+	return p.session.clients(t)
+}
+
+// fewClients are the findings of canaries by instance that have too few client pods to be compared.
+func (p *planner) fewClients() []validate.Finding {
+	var out []validate.Finding
+	for _, c := range p.set.Changes() {
+		steps, err := strategy.Sketch(p.input(c))
+		byInstance := func(s strategy.Step) bool {
+			return s.Exposure.By == policy.ByInstance && s.Exposure.Mode == policy.Enforce
+		}
+		if err == nil && !p.flags.noAnalysis && slices.ContainsFunc(steps, byInstance) {
+			out = append(out, validate.FewClients(c.Policies[0], p.clients(c.Target))...)
+		}
+	}
+	return out
 }
 
 // rps is what a target gets in requests a second, 0 where it is not known.

@@ -50,6 +50,9 @@ func (a *app) plan(ctx context.Context, files fileFlags, flags rolloutFlags, exi
 		return err
 	}
 	p.look(ctx)
+	if err := a.comparable(p); err != nil {
+		return err
+	}
 	var views []printer.PlanView
 	writes := 0
 	for _, c := range p.set.Changes() {
@@ -140,7 +143,7 @@ func planView(p *rollout.Plan, clients int) (printer.PlanView, int) {
 	v := printer.PlanView{Name: p.Name, Target: p.Change.Target, Strategy: p.Strategy, Digest: p.Digest, Notes: p.Notes, AtFold: p.AtFold}
 	writes := 0
 	for i, s := range p.Steps {
-		step := printer.StepView{Name: s.Name, Exposure: s.Exposure.String(), Asked: rollout.Asked(s.Exposure, clients), Hold: holdText(s)}
+		step := printer.StepView{Name: s.Name, Exposure: rollout.Reach(s.Exposure, clients), Asked: rollout.Asked(s.Exposure, clients), Hold: holdText(s)}
 		for k, stage := range s.Stages {
 			ref := rollout.RefOf(stage.Object)
 			diff := printer.ObjectDiff{Ref: ref, Before: p.Before(i, k, ref), After: stage.Object}
@@ -171,7 +174,11 @@ func holdText(s rollout.PlannedStep) string {
 	if s.Kind == metrics.StepClean {
 		return ""
 	}
-	text := fmt.Sprintf("%s to %s, %.0f requests", v1alpha1.Duration{Duration: s.Min}.Text(), v1alpha1.Duration{Duration: max(s.Max, s.Min)}.Text(), s.MinRequests)
+	word := "requests"
+	if s.MinRequests == 1 {
+		word = "request"
+	}
+	text := fmt.Sprintf("%s to %s, %.0f %s", v1alpha1.Duration{Duration: s.Min}.Text(), v1alpha1.Duration{Duration: max(s.Max, s.Min)}.Text(), s.MinRequests, word)
 	if s.Kind == metrics.StepStage {
 		text += " per half"
 	}

@@ -222,8 +222,11 @@ func TestValidationSeesTheFlags(t *testing.T) {
 }
 
 func TestBadFlagValuesSayWhatIsWanted(t *testing.T) {
-	for _, c := range [][2]string{{"--step-min=10", "with its unit, such as 30s"}, {"--steps=abc", "such as 10 or 1,10,50"}, {"--min-requests=x", "write numbers"}} {
-		if code, _, stderr := alone(t, "rollout", c[0]); code != exitUsage || !strings.Contains(stderr, c[1]) {
+	for _, c := range [][2]string{{"--step-min=10", `--step-min "10": write a time with its unit, such as 30s or 5m; see meshpol rollout --help`},
+		{"--steps=abc", "such as 10 or 1,10,50"}, {"--steps=1%", `--steps "1%": write numbers without a percent sign`},
+		{"--min-requests=x", `--min-requests "x": write a whole number`}, {"--min-requests=99999999999", "more than it can hold"},
+		{"--qps=x", "write a number, such as 10 or 0.5"}, {"--no-analysis=perhaps", "write true or false"}} {
+		if code, _, stderr := alone(t, "rollout", c[0]); code != exitUsage || !strings.Contains(stderr, c[1]) || strings.Contains(stderr, "strconv") || strings.Contains(stderr, "time: ") {
 			t.Errorf("%s: exit code %d: %s", c[0], code, stderr)
 		}
 	}

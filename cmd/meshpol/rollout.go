@@ -75,7 +75,10 @@ func (a *app) rollout(ctx context.Context, files fileFlags, flags rolloutFlags) 
 			return err
 		}
 		defer run.close()
-		run.learn(ready, p.set.Changes(), flags.history)
+		run.learn(ready, p.set.Changes(), p.lookBack())
+		if err := a.comparable(p); err != nil {
+			return err
+		}
 		if flags.dryRun == dryRunServer {
 			return run.rehearse(ready, p)
 		}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // helpText leads with the examples: they are what most people look for.
@@ -16,7 +18,7 @@ const helpText = `{{.Short}}.
 
 {{end}}{{.UsageString}}`
 
-// usageText is cobra's, without the examples that stand above it.
+// usageText is cobra's, without the examples that stand above it and the flags that all commands take.
 const usageText = `Usage:{{if .Runnable}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
   {{.CommandPath}} COMMAND{{end}}{{if gt (len .Aliases) 0}}
@@ -28,13 +30,12 @@ Aliases:
   {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}
 
 {{if .Groups}}Other commands:{{else}}Commands:{{end}}{{range $cmds}}{{if (and (eq .GroupID "") (or .IsAvailableCommand (eq .Name "help")))}}
-  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if and .HasParent .HasAvailableLocalFlags}}
 
 Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
 
-Global flags:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+Flags of all commands (-n, -o, -q, --context, --kubeconfig, --prometheus, …): meshpol options
 `
 
 func newRootCmd(a *app) *cobra.Command {
@@ -63,14 +64,18 @@ one document; with -o jsonl events are JSON lines on standard error, too.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; %ssee %s --help", err, wanted(err), cmd.CommandPath())
+		if bad := (*pflag.InvalidValueError)(nil); errors.As(err, &bad) {
+			err = badValue(bad.GetFlag(), bad.GetValue(), bad)
+		}
+		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SetHelpTemplate(helpText)
 	root.SetUsageTemplate(usageText)
 	a.globalFlags(root)
 	root.AddGroup(&cobra.Group{ID: "files", Title: "Policies on disk:"}, &cobra.Group{ID: "run", Title: "Rollouts:"})
 	root.AddCommand(newValidateCmd(a), newPlanCmd(a), newSimulateCmd(a), newApplyCmd(a), newRolloutCmd(a), newStatusCmd(a), newRollbackCmd(a),
-		newExplainCmd(a), newVersionCmd(a), newDocsCmd())
+		newExplainCmd(a), newVersionCmd(a), newOptionsCmd(), newDocsCmd())
+	root.SetOut(a.out) // cobra's completion command takes its writer at once
 	root.InitDefaultCompletionCmd()
 	withoutConfig(root, "completion")
 	return root

@@ -116,6 +116,17 @@ func (c *closedPipe) Write([]byte) (int, error) {
 	return 0, &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
 }
 
+// TestAnAnswerThatIsLostIsAnError, of whatever writes it: our printer, cobra's help, a shell's completion.
+func TestAnAnswerThatIsLostIsAnError(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"explain"}, {"--help"}, {"rollout", "--help"}, {"completion", "bash"}} {
+		var stderr strings.Builder
+		s := streams{in: strings.NewReader(""), out: fullDisk{}, err: &stderr, env: func(string) (string, bool) { return "", false }}
+		if code := run(t.Context(), args, s, make(chan os.Signal)); code != exitInternal || !strings.Contains(stderr.String(), "no space left") {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr.String())
+		}
+	}
+}
+
 // TestReaderThatGoesAway changes no exit code and says nothing.
 func TestReaderThatGoesAway(t *testing.T) {
 	w := newWorld(t)
@@ -142,14 +153,6 @@ func TestReaderThatGoesAway(t *testing.T) {
 type fullDisk struct{ io.Writer }
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
-
-func TestAnswerThatCannotBeWritten(t *testing.T) {
-	var stderr bytes.Buffer
-	s := streams{in: strings.NewReader(""), out: fullDisk{}, err: &stderr, env: func(string) (string, bool) { return "", false }}
-	if code := run(t.Context(), []string{"version"}, s, make(chan os.Signal)); code != exitInternal || !strings.Contains(stderr.String(), "writing the output") {
-		t.Errorf("exit code %d: %s", code, stderr.String())
-	}
-}
 
 func TestColour(t *testing.T) {
 	for _, c := range []struct {

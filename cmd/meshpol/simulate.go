@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshpol/meshpol/internal/printer"
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/rollout"
@@ -35,6 +36,9 @@ A harm is errors=5x (five times the errors), errors=+2% (so many more), latency=
 end) or silent (they are well, but nothing counts them). Several of them come together. What a harmless policy does is
 always shown beside it.
 
+The tripwire is simulated too, by request: the proxies are read every second. By instance it only pauses a rollout, and
+is not simulated. What validate says of the files is written to standard error, and stands in the document of -o json.
+
 --compare lets the rules of Flagger, Argo Rollouts and Kayenta decide on the same traffic.
 
 It ends with 0 whatever the simulated rollouts come to.
@@ -53,6 +57,7 @@ It ends with 0 whatever the simulated rollouts come to.
 	}
 	files.add(cmd)
 	flags.add(cmd, "")
+	flags.addTripwire(cmd)
 	world.add(cmd)
 	return cmd
 }
@@ -120,56 +125,72 @@ func (a *app) simulate(ctx context.Context, files fileFlags, flags rolloutFlags,
 	if err != nil {
 		return err
 	}
-	p, err := a.sketched(files, flags)
+	p, found, err := a.sketched(files, flags, options.Traffic)
 	if err != nil {
 		return err
 	}
-	p.traffic = options.Traffic.RPS
-	var reports []simulate.Report
+	var views []printer.SimulationView
 	for _, c := range p.set.Changes() {
-		report, err := p.simulated(ctx, c, options)
+		view, err := p.simulated(ctx, c, options)
 		if err != nil {
 			return err
 		}
-		reports = append(reports, report)
+		views = append(views, view)
 	}
-	return a.answers().Simulations(reports)
+	return a.answers().Simulations(found, views)
 }
 
-// sketched reads and validates the files, without any cluster.
-func (a *app) sketched(files fileFlags, flags rolloutFlags) (*planner, error) {
+// sketched reads and validates the files, without any cluster. What validation finds is said as the other commands say it;
+// an error among it ends the command.
+func (a *app) sketched(files fileFlags, flags rolloutFlags, t simulate.Traffic) (*planner, []printer.FindingView, error) {
 	set, err := a.load(files)
 	var invalid policy.Errors
 	if errors.As(err, &invalid) {
-		return nil, a.refuse(0, loadFindings(invalid))
+		return nil, nil, a.refuse(0, loadFindings(invalid))
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := newPlanner(set, flags, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	found := slices.DeleteFunc(validate.Check(p.set, nil, nil), func(f validate.Finding) bool { return f.Code == codeLater })
+	p.traffic, p.pods = t.RPS, t.Pods
+	all := append(validate.Check(p.set, nil, nil), p.fewClients()...)
+	found := findingViews(slices.DeleteFunc(all, func(f validate.Finding) bool { return f.Code == codeLater }))
 	if len(found) == 0 {
-		return p, nil
+		return p, nil, nil
 	}
-	return p, a.refuse(len(p.set.Policies), findingViews(found))
+	return p, found, a.refuse(len(p.set.Policies), found)
 }
 
 // simulated simulates one target.
-func (p *planner) simulated(ctx context.Context, c policy.Change, o simulate.Options) (simulate.Report, error) {
+func (p *planner) simulated(ctx context.Context, c policy.Change, o simulate.Options) (printer.SimulationView, error) {
+	var view printer.SimulationView
 	steps, err := strategy.Sketch(p.input(c))
 	if err != nil {
-		return simulate.Report{}, &codeError{code: exitInvalid, err: err}
+		return view, &codeError{code: exitInvalid, err: err}
+	}
+	for _, s := range steps {
+		view.Notes = append(view.Notes, s.Notes...)
 	}
 	o.Plan = simulate.NewPlan(rollout.PlanInput{Name: p.name(c), Strategy: p.strategyName(), Change: c, Steps: strategy.Taken(steps), Settings: p.settings(c.Target)})
 	if slo := p.doc.Spec.Analysis.SLO; slo != nil && slo.Latency != nil {
 		o.Traffic.Slow = slo.Latency.Max.Duration
 	}
-	o.Judge, err = metrics.NewJudge(judgeConfig(p.doc.Spec.Analysis, o.Plan, 0, simulate.History(o.Traffic, o.Seed)))
-	if err != nil {
-		return simulate.Report{}, &codeError{code: exitInvalid, err: err}
+	before := simulate.History(o.Traffic, o.Seed)
+	config := judgeConfig(p.doc.Spec.Analysis, o.Plan, 0, before)
+	if o.Judge, err = metrics.NewJudge(config); err != nil {
+		return view, &codeError{code: exitInvalid, err: err}
 	}
-	return simulate.Run(ctx, o)
+	if s := o.Plan.Settings; !s.NoAnalysis && s.Tripwire != rollout.TripwireOff {
+		wire := tripwireConfig(p.doc.Spec.Analysis, o.Plan)
+		o.Tripwire = &wire
+	}
+	if f, known := metrics.ForecastOf(before, plannedLengths(o.Plan, o.Traffic.Pods), config); known && !o.Plan.Settings.NoAnalysis {
+		forecast := printer.ForecastView{Forecast: f, Limit: config.PassMarginMax}
+		view.Notes = append(view.Notes, forecast.Advice()...)
+	}
+	view.Report, err = simulate.Run(ctx, o)
+	return view, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"syscall"
@@ -32,6 +33,7 @@ type untilClosed struct {
 	mu     sync.Mutex
 	to     io.Writer
 	closed bool
+	failed error // of the first write that was lost for another reason
 }
 
 // Write writes until the other end is closed.
@@ -46,5 +48,23 @@ func (w *untilClosed) Write(b []byte) (int, error) {
 		w.closed = true
 		return len(b), nil
 	}
+	if w.failed == nil {
+		w.failed = err
+	}
 	return n, err
+}
+
+// lost is the error of a command that succeeded and whose answer could not be written: whoever reads it must not take
+// nothing for an answer.
+func (s streams) lost(err error) error {
+	w, ok := s.out.(*untilClosed)
+	if !ok || err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		return nil
+	}
+	return fmt.Errorf("writing the answer to standard output: %w; what was done in the cluster stands: meshpol status", w.failed)
 }

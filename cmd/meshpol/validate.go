@@ -104,6 +104,15 @@ func (a *app) mustBeValid(ctx context.Context, p *planner, brief bool) error {
 	return a.refuse(len(p.set.Policies), views)
 }
 
+// comparable stops a canary by instance that leaves nobody to compare with, once the metrics source has said who calls.
+func (a *app) comparable(p *planner) error {
+	views := findingViews(p.fewClients())
+	if len(views) == 0 {
+		return nil
+	}
+	return a.refuse(len(p.set.Policies), views)
+}
+
 func findingViews(findings []validate.Finding) []printer.FindingView {
 	var out []printer.FindingView
 	for _, f := range findings {

@@ -80,8 +80,8 @@ func (s *study) run(o simulate.Options) (simulate.Report, error) {
 
 // goodServices is the table of harmless policies over services.
 func (s *study) goodServices(out *strings.Builder) error {
-	row(out, "base errors", "requests/s", "clumps", "Pass at ≤ 2×", "Pass, weaker", "no verdict", "minutes, median / 9 of 10", "taken back: meshpol", "Flagger", "Argo", "Kayenta")
-	rule(out, 11)
+	row(out, "base errors", "requests/s", "clumps", "Pass at ≤ 2×", "Pass, weaker", "paused", "no verdict", "minutes, median / 9 of 10", "taken back: meshpol", "Flagger", "Argo", "Kayenta")
+	rule(out, 12)
 	for _, base := range []float64{0.0001, 0.001, 0.01} {
 		for _, rps := range []float64{10, 50, 200, 1000} {
 			for _, clumps := range []float64{1, 3, 10} {
@@ -114,7 +114,7 @@ func (s *study) goodService(out *strings.Builder, base, rps, clumps float64) err
 	passed := good.Share(simulate.Passed)
 	narrow := float64(tight) / float64(good.Runs)
 	cells := []string{percent(base), fmt.Sprintf("%g", rps), fmt.Sprintf("%g", clumps), percent(narrow), percent(passed - narrow),
-		percent(noVerdict(good)), fmt.Sprintf("%.1f / %.1f", good.Took.Median/60, good.Took.P90/60)}
+		percent(good.Share(simulate.Paused)), percent(noVerdict(good)), fmt.Sprintf("%.1f / %.1f", good.Took.Median/60, good.Took.P90/60)}
 	for _, rule := range r.Rules {
 		cells = append(cells, percent(rule.Good.Share(simulate.Failed)))
 	}
@@ -141,8 +141,8 @@ func troubles() []trouble {
 
 // falseAlarms is the table of harmless policies in trouble.
 func (s *study) falseAlarms(out *strings.Builder) error {
-	row(out, "trouble of both sides", "meshpol", "of these in the fold", "Flagger", "Argo", "Kayenta", "meshpol: no verdict", "Argo: no verdict")
-	rule(out, 8)
+	row(out, "trouble of both sides", "meshpol", "of these in the fold", "Flagger", "Argo", "Kayenta", "meshpol: paused", "no verdict", "Argo: no verdict")
+	rule(out, 9)
 	for _, t := range troubles() {
 		o, err := s.options("canary", true)
 		if err != nil {
@@ -160,6 +160,7 @@ func (s *study) falseAlarms(out *strings.Builder) error {
 				cells = append(cells, inFold(rule.Good))
 			}
 		}
+		cells = append(cells, percent(r.Rules[0].Good.Share(simulate.Paused)))
 		for _, i := range []int{0, 2} {
 			cells = append(cells, percent(noVerdict(r.Rules[i].Good)))
 		}
@@ -168,9 +169,9 @@ func (s *study) falseAlarms(out *strings.Builder) error {
 	return nil
 }
 
-// noVerdict is the share of the runs that ended neither in a Pass nor in a Fail.
+// noVerdict is the share of the runs that ended without a Pass, a Fail or a pause for a person.
 func noVerdict(t simulate.Tally) float64 {
-	return t.Share(simulate.Paused) + t.Share(simulate.Inconclusive) + t.Share(simulate.NoData) + t.Share(simulate.TimedOut)
+	return t.Share(simulate.Inconclusive) + t.Share(simulate.NoData) + t.Share(simulate.TimedOut)
 }
 
 // inFold is the share of the runs that were taken back in the fold, where nobody is left to compare with.
@@ -215,6 +216,9 @@ func (s *study) harmful(out *strings.Builder) ([]simulate.Report, error) {
 // found is one cell: how often, when, and at what cost.
 func found(t simulate.Tally) string {
 	text := fmt.Sprintf("%s, %s; %.0f", percent(t.Share(simulate.Failed)), minutes(t.Found.N, t.Found.Median), t.Harmed.Mean)
+	if n := t.Share(simulate.Paused); n > 0.0005 {
+		text += fmt.Sprintf(" (paused %s)", percent(n))
+	}
 	if n := noVerdict(t); n > 0.0005 {
 		text += fmt.Sprintf(" (no verdict %s)", percent(n))
 	}

@@ -33,7 +33,7 @@ func (s *study) outages(out *strings.Builder) error {
 			}
 			good := r.Rules[0].Good
 			row(out, fmt.Sprintf("%g", rate), minutes(1, lasts.Seconds()), percent(good.Share(simulate.Failed)), inFold(good),
-				percent(good.Share(simulate.Paused)), percent(noVerdict(good)-good.Share(simulate.Paused)))
+				percent(good.Share(simulate.Paused)), percent(noVerdict(good)))
 		}
 	}
 	return nil

@@ -84,7 +84,7 @@ func failing() []rollout.Event {
 	missing.Stragglers, missing.Unconcerned = []string{"shop/web-1"}, 2
 	return []rollout.Event{
 		rollout.Started{Head: head(0), Digest: "sha256:3f2a9c0d1e5b7788aa", Steps: 6, Resumed: true},
-		rollout.StepStarted{Head: head(time.Second), Index: 1, Steps: 6, Name: "1 pod", Exposure: policy.Exposure{Mode: policy.Enforce, By: policy.ByInstance, Share: 0.01}, Asked: "asked 1 %, 3 client pods: 33 %"},
+		rollout.StepStarted{Head: head(time.Second), Index: 1, Steps: 6, Name: "1 pod", Exposure: policy.Exposure{Mode: policy.Enforce, By: policy.ByInstance, Share: 0.01}, Reach: "1 pod (33.3 %)", Asked: "asked 1 % of 3 client pods"},
 		rollout.Labelled{Head: head(time.Second), Pods: []string{"shop/web-1", "shop/web-2"}, Added: true},
 		rollout.Proved{Head: head(2 * time.Second), Proof: missing, Why: "cohort of step 1 pod"},
 		rollout.Judged{Head: head(29 * time.Second), Step: "1 pod", Judgement: bad},

@@ -74,8 +74,8 @@ func (v *ForecastView) lines() []string {
 		return []string{"forecast: none, " + v.Unknown}
 	}
 	t := v.Traffic
-	out := []string{fmt.Sprintf("traffic: %.3g requests/s; in the last %s %s of them failed, %s",
-		t.RPS, span(time.Duration(v.Seconds*float64(time.Second))), share(t.ErrorRate, 1), clumpText(v.Forecast))}
+	out := []string{fmt.Sprintf("traffic: %.3g %s; in the last %s %s of them failed, %s",
+		t.RPS, singular(t.RPS, "request/s", "requests/s"), span(time.Duration(v.Seconds*float64(time.Second))), share(t.ErrorRate, 1), clumpText(v.Forecast))}
 	good := fmt.Sprintf("a good policy: about %s, at the longest %s without pauses", span(v.Expected), span(v.Longest))
 	if v.ProofMax > 0 {
 		good += "; " + v.proofText()
@@ -84,11 +84,16 @@ func (v *ForecastView) lines() []string {
 	if len(v.Harms) > 0 {
 		out = append(out, "a bad policy: requests harmed until the judge takes it back: "+v.harmText())
 	}
-	if v.ProofMax > 0 && (v.Bound == 0 || v.Bound > v.Limit) {
-		out = append(out, fmt.Sprintf("advice: the proof will end without a Pass (it accepts up to %g×): give it hours (--step-max 2h), "+
-			"set analysis.slo, or accept it (onInconclusive: promote)", v.Limit))
+	return append(out, v.Advice()...)
+}
+
+// Advice is what to do about a proof that will show too little; none where it will show enough.
+func (v *ForecastView) Advice() []string {
+	if v.ProofMax == 0 || (v.Bound > 0 && v.Bound <= v.Limit) {
+		return nil
 	}
-	return out
+	return []string{fmt.Sprintf("advice: the proof will end without a Pass (it accepts up to %g×): give it hours (--step-max 2h), "+
+		"set analysis.slo, or accept it (onInconclusive: promote)", v.Limit)}
 }
 
 func (v *ForecastView) proofText() string {

@@ -30,6 +30,7 @@ type line struct {
 	Name      string             `json:"name,omitempty"`
 	Step      string             `json:"step,omitempty"`
 	Exposure  *wireExposure      `json:"exposure,omitempty"`
+	Reach     string             `json:"reach,omitempty"`
 	Asked     string             `json:"asked,omitempty"`
 	Object    *rollout.Ref       `json:"object,omitempty"`
 	Op        rollout.Op         `json:"op,omitempty"`
@@ -92,7 +93,8 @@ func wire(e rollout.Event) line {
 	case rollout.Rehearsed:
 		l.Event, l.Writes, l.Took = "rehearsed", &e.Writes, inSeconds(e.Took)
 	case rollout.StepStarted:
-		l.Event, l.Index, l.Steps, l.Name, l.Asked = "stepStarted", &e.Index, &e.Steps, e.Name, e.Asked
+		l.Event, l.Index, l.Steps, l.Name = "stepStarted", &e.Index, &e.Steps, e.Name
+		l.Reach, l.Asked = e.Reach, e.Asked
 		l.Exposure = &wireExposure{Mode: e.Exposure.Mode, By: e.Exposure.By, Share: e.Exposure.Share, Text: e.Exposure.String()}
 	case rollout.Wrote:
 		l.Event, l.Object, l.Op, l.Why = "wrote", &e.Object, e.Op, &e.Why

@@ -96,6 +96,14 @@ func plural(n int, one, many string) string {
 	return thousands(float64(n)) + " " + many
 }
 
+// singular is the word for a number that need not be whole.
+func singular(n float64, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
 // oneLine makes text from elsewhere (an API server, Envoy, a file) safe for a terminal and for grep: one line, no
 // control characters, no terminal sequences.
 func oneLine(text string) string {

@@ -30,7 +30,7 @@ type PlanView struct {
 type StepView struct {
 	// Name is the step's name, Exposure how much is in force: "1 % of requests".
 	Name, Exposure string
-	// Asked says what was asked and what it will be: "asked 1 %, 3 client pods: 33 %".
+	// Asked says what was asked for where it will be something else: "asked 1 % of 8 client pods".
 	Asked string
 	// Hold says what ends the step: "1 min to 10 min, 20 requests".
 	Hold    string
@@ -191,7 +191,7 @@ func stepTitle(s StepView) string {
 	switch {
 	case s.Exposure == "":
 		return s.Name
-	case s.Name == "" || strings.HasPrefix(s.Exposure, s.Name) || strings.HasPrefix(s.Name, "step "):
+	case s.Name == "", strings.HasPrefix(s.Exposure, s.Name), strings.HasPrefix(s.Name, "step "), strings.HasSuffix(s.Name, "%"):
 		return s.Exposure
 	}
 	return s.Name + ", " + s.Exposure

@@ -10,7 +10,7 @@ import (
 	"github.com/meshpol/meshpol/pkg/simulate"
 )
 
-func simulations() []simulate.Report {
+func simulations() []printer.SimulationView {
 	spread := func(median, p90 float64) simulate.Spread {
 		return simulate.Spread{N: 500, Mean: median + 1, Median: median, P90: p90, Most: 2 * p90}
 	}
@@ -19,7 +19,7 @@ func simulations() []simulate.Report {
 	}
 	traffic := simulate.DefaultTraffic()
 	traffic.Sick, traffic.Latency = 0.25, 40*time.Millisecond
-	return []simulate.Report{
+	reports := []simulate.Report{
 		{Name: "cart-timeout", Target: "service shop/cart", Strategy: "canary", Traffic: traffic, Runs: 500, Seed: 1, Asks: true,
 			Steps: []simulate.Step{{Name: "step 0"}, {Name: "1 %"}, {Name: "50 %"}, {Name: "bake"}, {Name: "fold"}},
 			Rules: []simulate.Rule{
@@ -33,6 +33,11 @@ func simulations() []simulate.Report {
 		{Name: "b", Target: "service shop/b", Strategy: "direct", Traffic: simulate.DefaultTraffic(), Runs: 1, Seed: 7, Steps: []simulate.Step{{Name: "fold"}},
 			Rules: []simulate.Rule{{Name: "meshpol", Good: simulate.Tally{Runs: 1, Ends: []simulate.Count{{Name: "Pass", Runs: 1}}, Took: spread(120, 120)}}}},
 	}
+	reports[0].Tripwire = []string{"1 %", "50 %"}
+	bad := reports[0].Rules[0].Bad
+	bad.Tripped = 12
+	bad.Why = []simulate.Why{{End: string(simulate.Inconclusive), Step: "50 %", Reason: "inconclusive: no bound shown up to 20×", Runs: 19, Of: 20}}
+	return []printer.SimulationView{{Report: reports[0], Notes: []string{"MP207: the proof step has 10 %: below 25 % a bound takes long to show"}}, {Report: reports[1]}}
 }
 
 func TestSimulations(t *testing.T) {
@@ -47,7 +52,7 @@ func TestSimulations(t *testing.T) {
 		"simulation-yaml":   {printer.YAML, printer.Options{}},
 	} {
 		var out bytes.Buffer
-		if err := printer.New(&out, c.format, c.opts).Simulations(simulations()); err != nil {
+		if err := printer.New(&out, c.format, c.opts).Simulations(nil, simulations()); err != nil {
 			t.Fatal(err)
 		}
 		golden.Equal(t, name+".golden", out.Bytes())

@@ -136,7 +136,7 @@ func (t *textLines) begin(e rollout.Started) {
 
 func (t *textLines) step(e rollout.StepStarted) {
 	r := t.of(e.Head)
-	r.index, r.steps, r.name, r.exposed = e.Index, e.Steps, e.Name, exposedText(e.Name, e.Exposure)
+	r.index, r.steps, r.name, r.exposed = e.Index, e.Steps, e.Name, exposedText(e.Name, e.Exposure, e.Reach)
 	r.paused = false
 	r.proof, r.judged, r.said = nil, metrics.Judgement{}, e.At
 	text := "begins: " + r.exposed

@@ -1,6 +1,7 @@
 package printer
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -122,8 +123,11 @@ func (s styles) phase(p rollout.Phase) lipgloss.Style {
 }
 
 // exposedText says how much is in force: "1 % of requests", "bake, 95 % of requests".
-func exposedText(name string, e policy.Exposure) string {
-	text := e.String()
+func exposedText(name string, e policy.Exposure, reach string) string {
+	text := oneLine(cmp.Or(reach, e.String()))
+	if e.By == policy.ByInstance && strings.HasSuffix(name, "%") && reach != "" {
+		return text // the name is the share that was asked for
+	}
 	if e.Mode == policy.Staged || name == "" || strings.HasPrefix(text, name) {
 		return text
 	}

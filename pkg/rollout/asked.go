@@ -20,14 +20,30 @@ func InstanceCount(e policy.Exposure, pods int) int {
 	return max(n, 1)
 }
 
-// Asked says what a step asks for and what it will be: "asked 1 %, 3 client pods: 1 pod, 33 %".
+// Reach says how much an exposure comes to: "1 pod (12.5 %)" by instance where the number of client pods is known, else what
+// was asked for.
+func Reach(e policy.Exposure, candidates int) string {
+	if e.By != policy.ByInstance || e.Mode == policy.Staged || candidates <= 0 {
+		return e.String()
+	}
+	n, word := InstanceCount(e, candidates), "pods"
+	if n == 1 {
+		word = "pod"
+	}
+	return fmt.Sprintf("%d %s (%.3g %%)", n, word, 100*float64(n)/float64(candidates))
+}
+
+// Asked says what a step asks for where it will be something else: "asked 1 % of 3 client pods".
 func Asked(e policy.Exposure, candidates int) string {
 	switch {
 	case e.Mode == policy.Staged || e.By == policy.All:
 		return ""
 	case e.By == policy.ByInstance && candidates > 0:
-		n := InstanceCount(e, candidates)
-		return fmt.Sprintf("asked %.4g %%, %d client pods: %d, %.0f %%", e.Share*100, candidates, n, 100*float64(n)/float64(candidates))
+		word := "client pods"
+		if candidates == 1 {
+			word = "client pod"
+		}
+		return fmt.Sprintf("asked %.4g %% of %d %s", e.Share*100, candidates, word)
 	case e.By == policy.ByRequest:
 		if real := e.Window.Share(); math.Abs(real-e.Share) > 0.00005 {
 			return fmt.Sprintf("asked %.4g %%, %d of %d ids: %.3f %%", e.Share*100, e.Window.Width, policy.Buckets, real*100)

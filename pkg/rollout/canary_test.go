@@ -253,9 +253,13 @@ func TestTimesOfTheWayBack(t *testing.T) {
 }
 
 func ExampleAsked() {
-	fmt.Println(rollout.Asked(stepOf("instance", 0.01), 3))
+	fmt.Println(rollout.Reach(stepOf("instance", 0.01), 8), "·", rollout.Asked(stepOf("instance", 0.01), 8))
+	fmt.Println(rollout.Reach(stepOf("instance", 0.5), 3), "·", rollout.Asked(stepOf("instance", 0.5), 3))
+	fmt.Println(rollout.Reach(stepOf("instance", 0.5), 0))
 	fmt.Println(rollout.Asked(stepOf("request", 0.0003), 0))
 	// Output:
-	// asked 1 %, 3 client pods: 1, 33 %
+	// 1 pod (12.5 %) · asked 1 % of 8 client pods
+	// 2 pods (66.7 %) · asked 50 % of 3 client pods
+	// 50 % of client pods
 	// asked 0.03 %, 1 of 4096 ids: 0.024 %
 }

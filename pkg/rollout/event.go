@@ -42,7 +42,9 @@ type StepStarted struct {
 	Steps    int             `json:"steps"`
 	Name     string          `json:"name"`
 	Exposure policy.Exposure `json:"exposure"`
-	// Asked says what was asked and what it will be, such as "asked 1 %, 3 client pods: 33 %".
+	// Reach is how much that comes to: "1 % of requests", "1 pod (12.5 %)". Asked says what was asked for where that is
+	// something else: "asked 1 % of 8 client pods".
+	Reach string `json:"reach,omitempty"`
 	Asked string `json:"asked,omitempty"`
 }
 

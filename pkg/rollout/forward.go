@@ -262,5 +262,5 @@ func (r *run) announce() {
 	r.announced = r.state.Step + 1
 	step := r.plan.Steps[r.state.Step]
 	r.emit(StepStarted{Head: r.head(), Index: r.state.Step, Steps: len(r.plan.Steps), Name: step.Name,
-		Exposure: step.Exposure, Asked: Asked(step.Exposure, len(r.facts.Candidates))})
+		Exposure: step.Exposure, Reach: Reach(step.Exposure, len(r.facts.Candidates)), Asked: Asked(step.Exposure, len(r.facts.Candidates))})
 }

@@ -109,7 +109,7 @@ func mustTakeBack(s State, f Facts, now time.Time) (Action, bool) {
 	case f.Edited != "":
 		return ActTakeBack{Cause: CauseEdited, Reason: f.Edited}, true
 	case !s.Deadline.IsZero() && now.After(s.Deadline):
-		return ActTakeBack{Cause: CauseTimeout, Reason: "the deadline " + s.Deadline.UTC().Format(time.RFC3339) + " has passed"}, true
+		return ActTakeBack{Cause: CauseTimeout, Reason: "the deadline " + s.Deadline.UTC().Format(time.RFC3339) + " has passed before its end (--deadline is the time from the start, pauses included)"}, true
 	}
 	return nil, false
 }
@@ -154,6 +154,10 @@ func nextForward(p *Plan, s State, f Facts, now time.Time) Action {
 		return ActWrite{Step: s.Step, Stage: s.Stage}
 	case step.Kind == metrics.StepClean:
 		return ActAdvance{Why: "cleaned up"}
+	}
+	if alone(p, step, f) {
+		return ActTakeBack{Cause: CauseInconclusive, Reason: "one client pod, " + f.Candidates[0] + ": under the new policy it would leave nobody under the old one to " +
+			"compare with; go by request (--by request), or bring it into force at once, judged before and after (meshpol apply)"}
 	}
 	if more := missingInstances(step, f); len(more) > 0 {
 		return ActLabel{Pods: more}
@@ -298,6 +302,13 @@ func PhaseAt(p *Plan, step int) Phase {
 
 // missingInstances are the pods to label and to prove so that the cohort has the size asked for. Step 0 labels nobody:
 // its halves are identical, and a cohort of half of the pods would be too wide for the step that follows.
+// alone tells whether the first step by instance would put the only client pod there is under the new policy, although the
+// rollout is to be judged.
+func alone(p *Plan, step PlannedStep, f Facts) bool {
+	return step.Labels != nil && step.Exposure.Mode != policy.Staged && len(f.Candidates) == 1 && len(f.Cohort)+len(f.Labelled) == 0 &&
+		!p.Settings.NoAnalysis && p.Settings.OnInconclusive != "promote"
+}
+
 func missingInstances(step PlannedStep, f Facts) []string {
 	if step.Labels == nil || step.Exposure.Mode == policy.Staged {
 		return nil

@@ -22,7 +22,8 @@ type Settings struct {
 	OnFailure      string `json:"onFailure,omitempty"`
 	OnInconclusive string `json:"onInconclusive,omitempty"`
 	OnNoData       string `json:"onNoData,omitempty"`
-	// Deadline is the time after which nobody may wait for this rollout any more.
+	// Deadline is the time from the start, pauses included, after which a rollout that is not at its end is taken back: by
+	// its runner, or where that is gone by whoever resumes it.
 	Deadline time.Duration `json:"deadline"`
 	// PropagationTimeout is the time in which every proxy must hold a write.
 	PropagationTimeout time.Duration `json:"propagationTimeout"`

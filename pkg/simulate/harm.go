@@ -108,13 +108,16 @@ func Percent(text string) (float64, error) {
 	return p / 100, err
 }
 
+// plain writes a number as people do, without an exponent.
+func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
 func number(text string, least, most float64) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("%q is no number", text)
 	case !(v >= least && v <= most): // written so that NaN is refused too
-		return 0, fmt.Errorf("%s is not between %g and %g", text, least, most)
+		return 0, fmt.Errorf("%s is out of range: write %s to %s", text, plain(least), plain(most))
 	}
 	return v, nil
 }

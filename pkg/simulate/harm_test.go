@@ -40,12 +40,12 @@ func TestBadHarmsAreRefused(t *testing.T) {
 		"errors=5":       `harm "errors=5"` + usage,
 		"latency=50%":    `harm "latency=50%"` + usage,
 		"hang=1":         `harm "hang=1"` + usage,
-		"errors=0.5x":    `harm "errors=0.5x": 0.5 is not between 1 and 1e+06`,
-		"errors=NaNx":    `harm "errors=NaNx": NaN is not between 1 and 1e+06`,
+		"errors=0.5x":    `harm "errors=0.5x": 0.5 is out of range: write 1 to 1000000`,
+		"errors=NaNx":    `harm "errors=NaNx": NaN is out of range: write 1 to 1000000`,
 		"errors=manyx":   `harm "errors=manyx": "many" is no number`,
 		"fail=0.9":       `harm "fail=0.9": "0.9" is no share: write it in percent, as in 0.1%`,
-		"fail=101%":      `harm "fail=101%": 101 is not between 0 and 100`,
-		"latency=+-1%":   `harm "latency=+-1%": -1 is not between 0 and 1e+06`,
+		"fail=101%":      `harm "fail=101%": 101 is out of range: write 0 to 100`,
+		"latency=+-1%":   `harm "latency=+-1%": -1 is out of range: write 0 to 1000000`,
 		"errors=+1e999%": `harm "errors=+1e999%": "1e999" is no number`,
 	} {
 		if _, err := simulate.ParseHarms([]string{text}); err == nil || err.Error() != want {

@@ -17,6 +17,8 @@ type Report struct {
 	Seed     uint64  `json:"seed"`
 	// Asks tells that the rollout pauses for a person; here somebody promotes it at once.
 	Asks bool `json:"asks,omitempty"`
+	// Tripwire are the names of the steps at which the proxies are read every second; none: it is off, or has none to watch.
+	Tripwire []string `json:"tripwire,omitempty"`
 	// Rules are the rules that decided; the first is meshpol's own.
 	Rules []Rule `json:"rules"`
 }
@@ -45,11 +47,16 @@ type Tally struct {
 	Ends []Count `json:"ends"`
 	// FoundAt counts the runs that were taken back for harm by the step at which they were.
 	FoundAt []Count `json:"foundAt,omitempty"`
+	// Tripped is how many of the runs the tripwire ended, taken back or paused.
+	Tripped int `json:"tripped,omitempty"`
+	// Why has, for each end that is no pass, the commonest reason with its step.
+	Why []Why `json:"why,omitempty"`
 	// Bounds counts the passes by the bound that they showed, smallest first; "none" is a pass without one.
 	Bounds []Count `json:"bounds,omitempty"`
-	// Found is the time from the first request under the policy until it was out, of the runs taken back for harm; Took
-	// is the time from the start to the end of the passes.
+	// Found is the time from the first request under the policy until it was out, of the runs taken back for harm; Asked
+	// that until a person was asked, of the pauses; Took is the time from the start to the end of the passes.
 	Found Spread `json:"foundSeconds"`
+	Asked Spread `json:"askedSeconds,omitzero"`
 	Took  Spread `json:"tookSeconds"`
 	// Harmed are the requests harmed per run, whatever its end; HarmedShare is their share of all requests since the
 	// policy was first in force.
@@ -93,13 +100,18 @@ func (t Tally) Upper(end End) float64 {
 func tally(harm Harm, outcomes []outcome, names []string) Tally {
 	t := Tally{Harm: harm.Text, Runs: len(outcomes)}
 	ends, at, bounds := map[string]int{}, map[string]int{}, map[float64]int{}
-	var found, took, harmed []float64
+	var found, asked, took, harmed []float64
 	var requests, hurt float64
 	for _, o := range outcomes {
 		ends[string(o.end)]++
 		requests, hurt = requests+o.requests, hurt+o.harmed
 		harmed = append(harmed, o.harmed)
+		if o.tripped {
+			t.Tripped++
+		}
 		switch o.end {
+		case Paused:
+			asked = append(asked, o.exposed.Seconds())
 		case Failed:
 			at[o.step]++
 			found = append(found, o.exposed.Seconds())
@@ -114,8 +126,8 @@ func tally(harm Harm, outcomes []outcome, names []string) Tally {
 	for _, name := range names {
 		t.FoundAt = counted(t.FoundAt, name, at)
 	}
-	t.Bounds = boundCounts(bounds)
-	t.Found, t.Took, t.Harmed = spread(found), spread(took), spread(harmed)
+	t.Bounds, t.Why = boundCounts(bounds), whys(outcomes)
+	t.Found, t.Asked, t.Took, t.Harmed = spread(found), spread(asked), spread(took), spread(harmed)
 	if requests > 0 {
 		t.HarmedShare = hurt / requests
 	}

@@ -11,8 +11,9 @@ import (
 type End string
 
 // The ends. Passed is the new policy in force everywhere (or compared, where that was asked for), Failed a Fail of the
-// judge, Paused one that rests on a comparison with the past alone: it waits for a person, and the policy stays in force.
-// All others are no verdict, and the old policy is back.
+// judge or of the tripwire, Paused what waits for a person while the policy stays in force: a Fail that rests on a
+// comparison with the past alone, and whatever the rollout is told to pause for. All others are no verdict, and the old
+// policy is back.
 const (
 	Passed       End = "Pass"
 	Failed       End = "Fail"
@@ -29,6 +30,9 @@ func Ends() []End { return []End{Passed, Failed, Paused, Inconclusive, NoData, T
 type outcome struct {
 	end  End
 	step string
+	// reason is what the machine said where it did not pass; tripped tells that it was the tripwire that spoke.
+	reason  string
+	tripped bool
 	// took is the time from its start, exposed the time from the first request under the new policy, until it was in
 	// force everywhere, or out.
 	took, exposed time.Duration
@@ -43,6 +47,7 @@ type run struct {
 	world  *world
 	plan   *rollout.Plan
 	judge  metrics.Course
+	wire   *metrics.TripwireConfig // nil: nobody watches
 	state  rollout.State
 	facts  rollout.Facts
 	now    time.Time
@@ -52,8 +57,8 @@ type run struct {
 
 // judged runs the plan from its beginning to its end: rollout.Next decides, and what it decides happens at once, but
 // for the time in which a decision takes effect.
-func judged(w *world, p *rollout.Plan, j metrics.Judge) outcome {
-	r := &run{world: w, plan: p, judge: metrics.Begin(j), now: w.start}
+func judged(w *world, p *rollout.Plan, j metrics.Judge, wire *metrics.TripwireConfig) outcome {
+	r := &run{world: w, plan: p, judge: metrics.Begin(j), wire: wire, now: w.start}
 	r.state = rollout.State{Phase: rollout.PhaseAt(p, 0), Started: w.start, Deadline: w.start.Add(p.Settings.Deadline), Steps: len(p.Steps)}
 	r.facts.Candidates = w.pods
 	for {
@@ -68,11 +73,15 @@ func judged(w *world, p *rollout.Plan, j metrics.Judge) outcome {
 			r.advance()
 		case rollout.ActPause:
 			if a.Cause != "" {
-				return r.stop(a.Cause)
+				return r.stop(Paused, a.Reason)
 			}
 			r.wait(a.Until)
 		case rollout.ActTakeBack:
-			return r.stop(a.Cause)
+			reason := a.Reason
+			if a.Cause == rollout.CauseTimeout { // the machine names a time of day, which here is nobody's
+				reason = "the deadline of " + p.Settings.Deadline.String() + " has passed"
+			}
+			return r.stop(endOf(a.Cause, r.facts.Judgement), reason)
 		default: // a plan that writes nothing has nothing else to do but to end
 			return r.finish()
 		}
@@ -95,22 +104,30 @@ func (r *run) force() force {
 // pass lets time pass at what is in force.
 func (r *run) pass(to time.Time, f force) metrics.Tick {
 	s := r.world.pass(r.now, to, f)
-	if !r.first.IsZero() {
-		r.result.requests, r.result.harmed = r.result.requests+s.requests, r.result.harmed+s.harmed
-	}
+	r.count(s, 1)
 	r.now = to
 	return s.tick
 }
 
+// count adds a part of an interval to what happened to users.
+func (r *run) count(s seen, part float64) {
+	if !r.first.IsZero() {
+		r.result.requests, r.result.harmed = r.result.requests+part*s.requests, r.result.harmed+part*s.harmed
+	}
+}
+
 func (r *run) measure(at time.Time) {
-	tick := r.pass(at, r.force())
+	tick := r.watched(at, r.force())
 	r.state.Tick = r.now
-	if r.plan.Settings.NoAnalysis {
+	if r.plan.Settings.NoAnalysis || r.facts.Trip.Tripped {
 		return
 	}
 	step := rollout.JudgeStepOf(r.state, r.plan.Steps[r.state.Step])
 	r.facts.Judgement = r.judge.Step(step, tick, r.now)
 	r.state.Polled = r.now
+	if all := r.facts.Judgement.New.Plus(r.facts.Judgement.Old); step.Kind == metrics.StepStage && all.Requests > 0 {
+		r.state.TripBase = all.Errors / all.Requests
+	}
 	if v := r.facts.Judgement.Verdict; v != metrics.NoData && v != metrics.Error {
 		r.state.Seen = r.now
 	}
@@ -155,9 +172,13 @@ func (r *run) finish() outcome {
 
 // stop takes the policy out; what is in force goes on until that has taken effect. A pause that waits for a person ends
 // the run likewise: nobody can say how long the person takes.
-func (r *run) stop(cause rollout.Cause) outcome {
-	r.result.end = endOf(cause, r.facts.Judgement)
-	if reaction := r.world.traffic.Reaction; reaction > 0 && !r.first.IsZero() {
+func (r *run) stop(end End, reason string) outcome {
+	r.result.end, r.result.reason, r.result.tripped = end, reason, r.facts.Trip.Tripped
+	reaction := r.world.traffic.Reaction
+	if r.result.tripped {
+		reaction = min(reaction, tripReaction)
+	}
+	if reaction > 0 && !r.first.IsZero() {
 		r.pass(r.now.Add(reaction), r.force())
 	}
 	return r.ended()
@@ -174,8 +195,6 @@ func (r *run) ended() outcome {
 
 func endOf(cause rollout.Cause, j metrics.Judgement) End {
 	switch {
-	case cause == rollout.CauseBreach && j.Pause:
-		return Paused
 	case cause == rollout.CauseBreach:
 		return Failed
 	case cause == rollout.CauseTimeout:

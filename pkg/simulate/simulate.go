@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshpol/meshpol/internal/traffic"
 	"github.com/meshpol/meshpol/pkg/metrics"
+	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
@@ -19,6 +20,8 @@ type Options struct {
 	// Plan is the rollout, from NewPlan; Judge judges it, as a value that all runs share.
 	Plan  *rollout.Plan
 	Judge metrics.Judge
+	// Tripwire is read every second beside the judge, by request; nil does without.
+	Tripwire *metrics.TripwireConfig
 	// Traffic is the service under the old policy, Harm what the new one does to it.
 	Traffic Traffic
 	Harm    Harm
@@ -53,6 +56,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	for _, s := range o.Plan.Steps {
 		r.Steps = append(r.Steps, Step{Name: s.Name, Exposure: s.Exposure.String()})
 		r.Asks = r.Asks || (s.Pause && s.PauseFor == 0)
+		if o.watches(s) {
+			r.Tripwire = append(r.Tripwire, s.Name)
+		}
 	}
 	for _, rule := range o.rules() {
 		sum, err := rule.sum(ctx, o)
@@ -64,6 +70,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return r, nil
 }
 
+// watches tells whether the tripwire is at work at a step.
+func (o Options) watches(s rollout.PlannedStep) bool {
+	return o.Tripwire != nil && s.Exposure.By == policy.ByRequest && o.Tripwire.Watches(s.Kind, s.Exposure.Share)
+}
+
 // rule is a way of deciding: it runs one rollout in a world.
 type rule struct {
 	name, about string
@@ -72,7 +83,7 @@ type rule struct {
 }
 
 func (o Options) rules() []rule {
-	own := rule{name: "meshpol", about: o.Plan.Strategy, run: func(w *world) outcome { return judged(w, o.Plan, o.Judge) }}
+	own := rule{name: "meshpol", about: o.Plan.Strategy, run: func(w *world) outcome { return judged(w, o.Plan, o.Judge, o.Tripwire) }}
 	for _, s := range o.Plan.Steps {
 		own.steps = append(own.steps, s.Name)
 	}

@@ -189,15 +189,15 @@ func TestAContextEndsIt(t *testing.T) {
 
 func TestImpossibleOptionsAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*simulate.Options){
-		"simulating a rollout: its plan has no steps":                      func(o *simulate.Options) { o.Plan.Steps = nil },
-		"simulating rollout a: 0 runs: use 1 to 1000000":                   func(o *simulate.Options) { o.Runs = 0 },
-		"simulating rollout a: 0 requests per second: use 0.01 to 1000000": func(o *simulate.Options) { o.Traffic.RPS = 0 },
-		"simulating rollout a: 0 pods: use 1 to 1000":                      func(o *simulate.Options) { o.Traffic.Pods = 0 },
-		"simulating rollout a: clumps of 0 errors: use 1 to 1000":          func(o *simulate.Options) { o.Traffic.Clumps = 0 },
-		"simulating rollout a: a chosen share of 1: use 0.01 to 99.99 %":   func(o *simulate.Options) { o.Traffic.Chosen = 1 },
-		"simulating rollout a: latencies must be above 0":                  func(o *simulate.Options) { o.Traffic.Latency = 0 },
-		"simulating rollout a: the reaction time cannot be negative":       func(o *simulate.Options) { o.Traffic.Reaction = -1 },
-		"simulating rollout a: a share of errors of 2: use 0 to 100 %":     func(o *simulate.Options) { o.Traffic.Errors = 2 },
+		"simulating a rollout: its plan has no steps":                        func(o *simulate.Options) { o.Plan.Steps = nil },
+		"simulating rollout a: 0 runs: use 1 to 1000000":                     func(o *simulate.Options) { o.Runs = 0 },
+		"simulating rollout a: 0 requests per second: use 0.01 to 1000000":   func(o *simulate.Options) { o.Traffic.RPS = 0 },
+		"simulating rollout a: 0 pods: use 1 to 1000":                        func(o *simulate.Options) { o.Traffic.Pods = 0 },
+		"simulating rollout a: clumps of 0 errors: use 1 to 1000":            func(o *simulate.Options) { o.Traffic.Clumps = 0 },
+		"simulating rollout a: a chosen share of 100 %: use 0.01 to 99.99 %": func(o *simulate.Options) { o.Traffic.Chosen = 1 },
+		"simulating rollout a: latencies must be above 0":                    func(o *simulate.Options) { o.Traffic.Latency = 0 },
+		"simulating rollout a: the reaction time cannot be negative":         func(o *simulate.Options) { o.Traffic.Reaction = -1 },
+		"simulating rollout a: a share of errors of 200 %: use 0 to 100 %":   func(o *simulate.Options) { o.Traffic.Errors = 2 },
 	} {
 		o := options(t, "canary")
 		change(&o)

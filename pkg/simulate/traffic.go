@@ -74,12 +74,12 @@ func (t Traffic) Check() error {
 	}{
 		{within(t.RPS, 0.01, mostRPS), fmt.Sprintf("%g requests per second: use 0.01 to %.0f", t.RPS, float64(mostRPS))},
 		{within(float64(t.Pods), 1, mostPods), fmt.Sprintf("%d pods: use 1 to %d", t.Pods, mostPods)},
-		{within(t.Errors, 0, 1), fmt.Sprintf("a share of errors of %g: use 0 to 100 %%", t.Errors)},
+		{within(t.Errors, 0, 1), fmt.Sprintf("a share of errors of %g %%: use 0 to 100 %%", 100*t.Errors)},
 		{within(t.Clumps, 1, 1000), fmt.Sprintf("clumps of %g errors: use 1 to 1000", t.Clumps)},
 		{t.Latency > 0 && t.Slow > 0, "latencies must be above 0"},
 		{within(t.Noise, 0, 1), fmt.Sprintf("noise of %g: use 0 to 100 %%", t.Noise)},
 		{within(t.Sick, 0, 60) && within(t.Bursts, 0, 600) && within(t.Outages, 0, 20), "sick pods, bursts and outages in an hour: use at most 60, 600 and 20"},
-		{within(t.Chosen, 0.0001, 0.9999), fmt.Sprintf("a chosen share of %g: use 0.01 to 99.99 %%", t.Chosen)},
+		{within(t.Chosen, 0.0001, 0.9999), fmt.Sprintf("a chosen share of %g %%: use 0.01 to 99.99 %%", 100*t.Chosen)},
 		{t.OutageFor >= 0 && t.OutageFor <= time.Hour && within(t.OutageFails, 0, 1) && within(t.Drift, 0, 1000), "an outage takes an hour and all requests at the most"},
 		{t.Reaction >= 0, "the reaction time cannot be negative"},
 	} {

@@ -15,13 +15,14 @@ type world struct {
 	traffic Traffic
 	harm    Harm
 	start   time.Time
+	seed    uint64
 	pods    []string
 	bounds  []float64
 	service *traffic.World
 }
 
 func newWorld(t Traffic, h Harm, seed uint64) *world {
-	w := &world{traffic: t, harm: h, start: epoch(), bounds: t.bounds()}
+	w := &world{traffic: t, harm: h, start: epoch(), seed: seed, bounds: t.bounds()}
 	for i := range t.Pods {
 		w.pods = append(w.pods, "simulated/pod-"+strconv.Itoa(i))
 	}

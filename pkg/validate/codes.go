@@ -92,9 +92,43 @@ func schemaCodes() []Code {
 	}
 }
 
-// noteCodes are codes that stand in a plan's notes.
+// The codes of cohorts that are too small to be compared.
+const (
+	CodeOneClient  = "MP227"
+	CodeTwoClients = "MP228"
+)
+
+// FewClients is the finding of a canary by instance that has so few client pods that one of them is most of the traffic.
+// How many there are is known where a metrics source says it; 0: not known.
+func FewClients(p policy.Policy, clients int) []Finding {
+	switch clients {
+	case 1:
+		f := about(p, "spec.target", "one pod calls the target: by instance the first step is all of the traffic, and no verdict is possible",
+			"go by request (--by request), or bring it into force at once, judged before and after (meshpol apply)")
+		f.Code, f.Severity = CodeOneClient, Error
+		return []Finding{f}
+	case 2:
+		f := about(p, "spec.target", "two pods call the target: by instance the first step is half of the traffic, and one pod is compared with one",
+			"scale the client to four pods or more, or go by request (--by request)")
+		f.Code, f.Severity = CodeTwoClients, Warning
+		return []Finding{f}
+	}
+	return nil
+}
+
+// noteCodes are codes of what is known only when a plan is made: in its notes, or as findings of the command.
 func noteCodes() []Code {
 	return []Code{
+		{CodeOneClient, Error, "by instance, and one client pod",
+			"By instance a whole pod comes under the new policy. Where it is the only one that calls the target, the first " +
+				"step is all of the traffic, nobody is left under the old policy, and no verdict is possible.",
+			"Go by request (--by request, by: request), which compares the requests of one pod with each other; or bring " +
+				"the policy into force at once, judged before and after (meshpol apply, strategy: {direct: {}}); or scale the " +
+				"client to four pods or more."},
+		{CodeTwoClients, Warning, "by instance, and two client pods",
+			"The first step is half of the traffic, and one pod is compared with one: what tells the two apart by itself " +
+				"(a node, a zone, a share of the users) looks like the policy.",
+			"Scale the client to four pods or more, or go by request (--by request)."},
 		{strategy.CodeDropped, Info, "a step is left out for lack of traffic",
 			"At this share the target would not get twice the least number of requests within the step's longest " +
 				"time, so the step could only end without a verdict.",

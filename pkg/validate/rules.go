@@ -55,6 +55,14 @@ func semanticRules() []Rule {
 			"A deny policy refuses what its rules match. Without rules it refuses nothing, so it is probably not " +
 				"what was meant.",
 			"Add a rule for what is to be refused, or remove the policy."}, false, each(deniesNothing)},
+		{Code{"MP225", Error, "a time that no proxy can keep",
+			"Istio takes durations of whole milliseconds, from 1ms on, and refuses others; Envoy itself counts in " +
+				"milliseconds. Mostly the unit is wrong: us instead of ms.",
+			"Write whole milliseconds: 250ms, 1.5s. A Timeout of 0s switches the timeout off."}, false, impossibleTimes},
+		{Code{"MP226", Warning, "a time shorter than a call",
+			"The way through two proxies and back takes a millisecond or two by itself. A timeout as short as that cuts " +
+				"off requests that are well.",
+			"Look at the latency of the target (p99), and write a time above it; 5ms is the least that is not warned of."}, false, shortTimes},
 		{Code{"MP221", Warning, "a fault for most requests",
 			"A fault that hits more than half of the requests is an outage, not an experiment: retries and fallbacks " +
 				"that are to be tested do not survive it.",
@@ -109,8 +117,8 @@ func rolloutRules() []Rule {
 				"percent a policy that refuses what it should not is not noticed.",
 			"Write the share that the policy refuses by design, such as 0.5, from what was seen before."}, false, eachRollout(refusesFreely)},
 		{Code{"MP220", Error, "a deadline before the end",
-			"At the deadline a rollout that is not at its end is taken back. It must leave time for the least time " +
-				"of all steps.",
+			"The deadline is the time from the start, pauses included, after which a rollout that is not at its end is " +
+				"taken back. It must leave time for the least time of all steps.",
 			"Raise deadline (or --deadline) well above the sum of all min and pause times, step 0, bake and fold " +
 				"included, or shorten those."}, false, eachRollout(deadlineTooShort)},
 	}

@@ -87,6 +87,13 @@ func offlineCases() map[string]ruleCase {
 			clean: doc("FaultInjection", "f", "{"+cart+", expires: 1m, abort: {httpStatus: 503, percentage: 50}, delay: {duration: 1s, percentage: 5}}"), want: []string{
 				"-:4 MP221 warning spec.abort.percentage: 51 % of the requests are answered with an error; begin with a few percent",
 				"-:4 MP221 warning spec.delay.percentage: 60 % of the requests wait 1s; begin with a few percent"}},
+		"MP225": {fires: docs(timeout("request: 250us"), doc("Retry", "r", "{target: {service: web}, attempts: 1, perTryTimeout: 1500us, backoff: 25500us}")),
+			clean: docs(timeout("request: 0s"), retry("attempts: 1, perTryTimeout: 250ms, backoff: 25ms")), want: []string{
+				"-:4 MP225 error spec.request: 250µs is no whole number of milliseconds: proxies count in them; write 1ms, or a longer time; us is a millionth of a second",
+				"-:9 MP225 error spec.backoff: 25.5ms is no whole number of milliseconds: proxies count in them; write 26ms, or a longer time; us is a millionth of a second",
+				"-:9 MP225 error spec.perTryTimeout: 1.5ms is no whole number of milliseconds: proxies count in them; write 2ms, or a longer time; us is a millionth of a second"}},
+		"MP226": {fires: timeout("request: 1ms"), clean: timeout("request: 5ms"), want: []string{
+			"-:4 MP226 warning spec.request: 1ms is hardly longer than the way through two proxies: most requests would be cut off; write a time above the latency of the target"}},
 		"MP301": {fires: docs(retry("attempts: 3, perTryTimeout: 500ms, backoff: 100ms"), timeout("request: 2s")), clean: docs(retry("attempts: 3, perTryTimeout: 425ms, backoff: 100ms"), timeout("request: 2s")), want: []string{
 			"-:4 MP301 warning spec.perTryTimeout: 4 tries of 500ms and 3 pauses of 100ms take 2.3s, longer than the timeout of 2s (Timeout/shop/t, -:9): the last ones never happen; " +
 				"write a perTryTimeout of at most 425ms, fewer attempts, or a timeout of at least 2.3s"}},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/meshpol/meshpol/pkg/policy"
 	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
@@ -108,6 +109,71 @@ func hitsMost(p policy.Policy, o *v1alpha1.FaultInjection) []Finding {
 	if d := o.Spec.Delay; d != nil && d.Percentage > wideFault {
 		out = append(out, about(p, "spec.delay.percentage", fmt.Sprintf("%g %% of the requests wait %s", float64(d.Percentage), d.Duration.Text()),
 			"begin with a few percent"))
+	}
+	return out
+}
+
+// namedTime is a duration of a policy with its field.
+type namedTime struct {
+	field string
+	time  *v1alpha1.Duration
+}
+
+// limits are the times after which a policy ends a request or a try.
+func limits(p policy.Policy) []namedTime {
+	switch o := p.Object.(type) {
+	case *v1alpha1.Timeout:
+		return []namedTime{{"spec.request", o.Spec.Request}, {"spec.idle", o.Spec.Idle}}
+	case *v1alpha1.Retry:
+		return []namedTime{{"spec.perTryTimeout", o.Spec.PerTryTimeout}}
+	}
+	return nil
+}
+
+// times are all durations that a policy gives to proxies.
+func times(p policy.Policy) []namedTime {
+	switch o := p.Object.(type) {
+	case *v1alpha1.Retry:
+		return append(limits(p), namedTime{"spec.backoff", o.Spec.Backoff})
+	case *v1alpha1.FaultInjection:
+		if d := o.Spec.Delay; d != nil {
+			return []namedTime{{"spec.delay.duration", &d.Duration}}
+		}
+	case *v1alpha1.CircuitBreaker:
+		if d := o.Spec.OutlierDetection; d != nil {
+			const at = "spec.outlierDetection."
+			return []namedTime{{at + "interval", d.Interval}, {at + "baseEjectionTime", d.BaseEjectionTime}, {at + "maxEjectionTime", d.MaxEjectionTime}}
+		}
+	}
+	return limits(p)
+}
+
+// impossibleTimes looks for times that are no whole milliseconds; 0s is another rule's, where it is wrong at all.
+func impossibleTimes(f Facts) []Finding {
+	var out []Finding
+	for _, p := range f.Set.Policies {
+		for _, t := range times(p) {
+			if t.time != nil && t.time.Duration%time.Millisecond != 0 {
+				out = append(out, about(p, t.field, t.time.Text()+" is no whole number of milliseconds: proxies count in them",
+					"write "+v1alpha1.Duration{Duration: max(time.Millisecond, t.time.Round(time.Millisecond))}.Text()+", or a longer time; us is a millionth of a second"))
+			}
+		}
+	}
+	return out
+}
+
+// shortest is the time below which a call through two proxies does not come back, whatever the service does.
+const shortest = 5 * time.Millisecond
+
+func shortTimes(f Facts) []Finding {
+	var out []Finding
+	for _, p := range f.Set.Policies {
+		for _, t := range limits(p) {
+			if t.time != nil && t.time.Duration >= time.Millisecond && t.time.Duration < shortest && t.time.Duration%time.Millisecond == 0 {
+				out = append(out, about(p, t.field, t.time.Text()+" is hardly longer than the way through two proxies: most requests would be cut off",
+					"write a time above the latency of the target"))
+			}
+		}
 	}
 	return out
 }

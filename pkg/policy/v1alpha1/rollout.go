@@ -19,7 +19,8 @@ type RolloutSpec struct {
 	Bake *Duration `json:"bake,omitempty" jsonschema:"minimum=1s,maximum=24h,example=5m"`
 	// OnFailure is what a Fail does: rollback (default) or pause.
 	OnFailure string `json:"onFailure,omitempty" jsonschema:"enum=rollback,enum=pause,default=rollback"`
-	// Deadline is the time after which an ownerless rollout is taken back; default 2h.
+	// Deadline is the time from the start, pauses included, after which a rollout that is not at its end is taken back;
+	// default 2h.
 	Deadline *Duration `json:"deadline,omitempty" jsonschema:"minimum=1m,maximum=168h,default=2h"`
 }
 
