@@ -147,10 +147,11 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		s.Usable = min(1, max(0, 1+s.Shares.mean()/step.Share))
 	}
 	s.Volume = s.Volume.add(to.Sub(time.UnixMilli(s.PendingFrom)).Seconds(), c.N, o.N)
-	s, struck := j.noteIncident(s, step, c, o)
+	s = j.noteIncident(s, step, c, o)
 	k := len(s.Pending)
 	s.Errors, s.Floor, s.Ladder = s.Errors.strata(k).start(weight), s.Floor.start(weight), s.Ladder.start(weight)
 	switch {
+	case step.bare() && s.struck(): // nothing that did not begin with the step can be its harm
 	case step.Kind == StepStage:
 		s = j.scoreHalves(s, weight)
 	case step.Kind == StepBake || step.bare():
@@ -162,13 +163,13 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		proving := step.Kind != StepStage && step.Kind != StepBake && (step.Share >= boundShare || step.Kind == StepProof)
 		s.Latency = scoreLatency(s.Latency, s.Pending, weight, step.Kind == StepStage, proving, j.Config.Clumping)
 	}
-	if step.Kind != StepStage {
+	if step.Kind != StepStage && !(step.bare() && s.struck()) {
 		s = j.scoreObjectives(s, weight)
 	}
-	if step.Kind != StepBake && step.Kind != StepFold && !struck {
+	if step.Kind != StepBake && step.Kind != StepFold && !s.struck() {
 		s = s.gathers(step.Kind == StepStage)
 	}
-	s.Lately = half{N: c.N + o.N, X: c.X + o.X}
+	s.Lately, s.LatelyOld = half{N: c.N + o.N, X: c.X + o.X}, o.N
 	s.Pending, s.PendingFrom = nil, 0
 	return s
 }
@@ -235,7 +236,7 @@ func (j SequentialJudge) scoreCohorts(s score, step JudgeStep) score {
 			s.Floor = s.Floor.once(min(1, c.New.X/c.New.N), s.ErrorFloor)
 		}
 	}
-	if (step.Share >= boundShare || step.Kind == StepProof) && len(s.Incident) == 0 {
+	if (step.Share >= boundShare || step.Kind == StepProof) && !s.struck() {
 		c, o := s.sums()
 		o = j.usual(s, o)
 		s.Bound = s.Bound.add(c.X, c.N, o.X, o.N, s.ErrorFloor, s.clumping(j.Config.Clumping))
@@ -281,10 +282,6 @@ func (j SequentialJudge) scoreHistory(s score, step JudgeStep) score {
 		s.Ladder = s.Ladder.once(c.New, c.Old)
 	}
 	c, o := s.sums()
-	if s.Onset != nil && c.N > 0 {
-		began := s.Onset.add(c)
-		s.Onset = &began
-	}
 	if s.Veto != nil && c.N > 0 && o.N > 0 {
 		share := nullShare(max(c.N, c.X), max(o.N, o.X), j.Config.ErrorTolerance)
 		veto := s.Veto.each(c.X, c.X+o.X, share, s.clumping(j.Config.Clumping))

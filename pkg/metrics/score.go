@@ -8,7 +8,7 @@ import (
 )
 
 // judgeVersion names the judge and the format of its score.
-const judgeVersion = "judge/3"
+const judgeVersion = "judge/4"
 
 // score is what the judge remembers of a rollout. Step-wise parts are reset when a step begins.
 type score struct {
@@ -37,11 +37,11 @@ type score struct {
 	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
 	Usable float64 `json:"usable,omitempty"`
 	Volume volume  `json:"vol,omitzero"`
-	// Incident are both sides' requests of the last interval where both failed grossly in it; empty else.
-	// Struck is how many of the step's intervals were so, Bouts how often that began.
-	Incident []half `json:"incident,omitempty"`
-	Struck   int    `json:"struck,omitempty"`
-	Bouts    int    `json:"bouts,omitempty"`
+	// Incident is the last interval where it was of an incident. Struck is how many of the step's intervals were of one
+	// that both sides share, Bouts how often that began.
+	Incident *incident `json:"incident,omitempty"`
+	Struck   int       `json:"struck,omitempty"`
+	Bouts    int       `json:"bouts,omitempty"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`
@@ -65,9 +65,11 @@ type score struct {
 
 	Refusals refusals `json:"refusals,omitzero"`
 
-	// Lately are both sides of the last interval that was scored. Onset is of a step without a holdback only.
-	Lately half   `json:"last,omitzero"`
-	Onset  *onset `json:"onset,omitempty"`
+	// Lately are both sides of the last interval that was scored, LatelyOld the old one's requests in it. Onset is of a
+	// step without a holdback only.
+	Lately    half    `json:"last,omitzero"`
+	LatelyOld float64 `json:"lastOld,omitempty"`
+	Onset     *onset  `json:"onset,omitempty"`
 }
 
 // weights share the error budget between the metrics; they sum to 1.
@@ -211,7 +213,7 @@ func (s score) beginStep(step JudgeStep) score {
 		back := newEvidence()
 		s.Back = &back
 	case step.bare():
-		s.Onset = &onset{Before: s.Lately, Unchanged: whole && step.Kind == StepBake}
+		s.Onset = &onset{Before: s.Lately, Held: s.LatelyOld, Unchanged: whole && step.Kind == StepBake}
 	case step.Kind == StepBake:
 		veto := newMixture().start(1)
 		s.Veto = &veto
