@@ -82,6 +82,16 @@ func (j SequentialJudge) unusual(s score, o half) bool {
 	return s.Past == nil && o.X > most
 }
 
+// vetoClumping is φ for the last interval's comparison of a bake with its holdback. In one far beyond the past errors clump
+// as they do in incidents, of which the quiet time of a history says nothing: as those of the history did, at least as
+// what is unknown.
+func (s score) vetoClumping(set float64) float64 {
+	if s.Incident == nil {
+		return s.clumping(set)
+	}
+	return max(s.clumping(set), s.past().Struck, unknownClumping)
+}
+
 // burns tells whether in an interval both sides burnt an objective so fast that it would be harm.
 func (j SequentialJudge) burns(s score, c, o half) bool {
 	if j.Config.SuccessTarget <= 0 || j.Config.RollbackOnShared || s.chronic(j.Config) {

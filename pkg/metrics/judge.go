@@ -284,7 +284,7 @@ func (j SequentialJudge) scoreHistory(s score, step JudgeStep) score {
 	c, o := s.sums()
 	if s.Veto != nil && c.N > 0 && o.N > 0 {
 		share := nullShare(max(c.N, c.X), max(o.N, o.X), j.Config.ErrorTolerance)
-		veto := s.Veto.each(c.X, c.X+o.X, share, s.clumping(j.Config.Clumping))
+		veto := s.Veto.each(c.X, c.X+o.X, share, s.vetoClumping(j.Config.Clumping))
 		s.Veto = &veto
 	}
 	return s
