@@ -31,7 +31,7 @@ func (j SequentialJudge) incident(s score, step JudgeStep, c, o half) *incident 
 	if step.Kind == StepStage || before.Requests <= 0 {
 		return nil
 	}
-	gross, tolerated := j.Config.GrossErrors, min(1, j.Config.BareTolerance*before.limit())
+	gross, tolerated := j.Config.GrossErrors, j.bareLimit(s, before)
 	least := max(onsetLeast*gross, tolerated)
 	found := &incident{New: half{N: c.N, X: c.X}, Old: half{N: o.N, X: o.X}}
 	switch {

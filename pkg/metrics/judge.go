@@ -41,6 +41,9 @@ func (s score) enter(state State, step JudgeStep) (score, State) {
 		next.New, next.Old, next.Ticks = Counts{}, Counts{}, 0
 		s = s.beginStep(step)
 	}
+	if next.Resumes = step.Resumes; state.Version != "" && step.Resumes > state.Resumes {
+		s = s.resume()
+	}
 	return s, next
 }
 
@@ -137,7 +140,8 @@ func plusSums(a, b Counts) Counts {
 
 // scoreTick turns the pending cells into evidence.
 func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.Time) score {
-	weight := j.startWeight(s.Begun, step, first)
+	weight := j.startWeight(s.Begun && !s.Anew, step, first)
+	s.Anew = false
 	if !s.Begun && step.Kind != StepStage {
 		s = j.begin(s)
 	}
@@ -296,12 +300,25 @@ func (j SequentialJudge) historyLimit(s score, step JudgeStep) float64 {
 	before := s.before(s.clumping(j.Config.Clumping))
 	switch {
 	case before.Requests <= 0:
-		return j.Config.GrossErrors
+		return max(j.Config.GrossErrors, j.bareLimit(s, Baseline{}))
 	case step.bare():
-		return min(1, j.Config.BareTolerance*before.limit())
+		return j.bareLimit(s, before)
 	default:
 		return min(1, j.Config.BakeTolerance*before.limit())
 	}
+}
+
+// bareLimit is the error rate that is tolerated where nobody is left to compare with: above what was before, and above
+// what a person has seen and gone on with.
+func (j SequentialJudge) bareLimit(s score, before Baseline) float64 {
+	limit := 0.0
+	seen := Baseline{Requests: s.Accepted.N, Errors: s.Accepted.X, Clumping: s.clumping(j.Config.Clumping)}
+	for _, b := range []Baseline{before, seen} {
+		if b.Requests > 0 {
+			limit = max(limit, min(1, j.Config.BareTolerance*b.limit()))
+		}
+	}
+	return limit
 }
 
 // scoreObjectives takes the pending cells into the absolute objectives.

@@ -198,6 +198,8 @@ type JudgeStep struct {
 	Min, Max    time.Duration
 	MinRequests float64
 	Started     time.Time
+	// Resumes is how often in this rollout a person has said "go on" after the judge's word had stopped it.
+	Resumes int
 }
 
 // bare tells that nobody is left under the old policy to compare with.
@@ -285,6 +287,8 @@ type State struct {
 	Scores []float64 `json:"scores,omitempty"`
 	// Ticks counts the ticks of the step.
 	Ticks int `json:"ticks,omitempty"`
+	// Resumes are those of the step that were heeded.
+	Resumes int `json:"resumes,omitempty"`
 	// Checks are the user's own.
 	Checks []CheckState `json:"checks,omitempty"`
 	// Detail is what else a judge must remember, in its own form.

@@ -1,5 +1,7 @@
 package metrics
 
+import "math"
+
 // onset is when the failing of a step without a holdback began. Nobody is left to compare with there, so that an outage
 // of everybody looks like harm; but what the step's own write breaks is broken from its first interval on, and an outage
 // begins at any time. docs/design/judge.md has the measurements behind the numbers.
@@ -23,9 +25,10 @@ const (
 	// onsetAtOnce is a failing share of the first interval that needs no second one to be believed.
 	onsetAtOnce = 0.5
 	// onsetShare is the least failing share of the first interval, as a part of the later ones' share.
-	onsetShare = 0.6
-	// onsetLeast is the same as a part of GrossErrors, and what the interval before may not have reached.
-	onsetLeast = 0.5
+	onsetShare = 0.75
+	// onsetLeast is the same as a part of GrossErrors, onsetBefore what the interval before may not have reached.
+	onsetLeast  = 0.5
+	onsetBefore = 0.2
 	// onsetCalm is how many intervals without gross failing make what fails later an incident that is waited for. What a
 	// write breaks may show in the second one only, where requests fail by a timeout.
 	onsetCalm = 2
@@ -79,9 +82,9 @@ func (o onset) unsure() bool {
 
 // withStep tells that at least gross of the requests fail, and that they do so since the step began.
 func (o onset) withStep(gross float64) bool {
-	first := o.First.share()
-	return !o.Unchanged && !o.Late && o.First.with(o.Rest).share() >= gross && o.Before.share() < onsetLeast*gross &&
-		first >= onsetLeast*gross && first >= onsetShare*o.fresh()*o.Rest.share()
+	least := onsetShare * o.fresh() * o.Rest.share() * o.First.N
+	return !o.Unchanged && !o.Late && o.First.with(o.Rest).share() >= gross && o.Before.share() < onsetBefore*gross &&
+		o.First.share() >= onsetLeast*gross && o.First.X+math.Sqrt(o.First.X) >= least // few errors vary by that much
 }
 
 func (h half) share() float64 {

@@ -65,6 +65,11 @@ type score struct {
 
 	Refusals refusals `json:"refusals,omitzero"`
 
+	// Accepted is what the new side did when a person went on with it where nobody was left to compare with. Anew tells
+	// that the scores began anew and have seen no interval yet.
+	Accepted half `json:"accepted,omitzero"`
+	Anew     bool `json:"anew,omitempty"`
+
 	// Lately are both sides of the last interval that was scored, LatelyOld the old one's requests in it. Onset is of a
 	// step without a holdback only.
 	Lately    half    `json:"last,omitzero"`

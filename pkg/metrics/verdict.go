@@ -139,6 +139,9 @@ func (l look) glaring() bool {
 		c = l.s.Onset.sum()
 		before := l.s.before(l.s.clumping(l.c.Clumping))
 		s = Counts{Requests: before.Requests, Errors: before.Errors}
+		if seen := l.s.Accepted; seen.X*before.Requests > before.Errors*seen.N {
+			s = Counts{Requests: seen.N, Errors: seen.X}
+		}
 	}
 	return c.N > 0 && c.X >= l.c.GrossErrors*c.N && c.X*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.N
 }
