@@ -16,6 +16,9 @@ type History struct {
 	Bounds []float64 `json:"bounds,omitempty"`
 	// Ticks are both halves of each tick, oldest first. Ticks without data may be left out.
 	Ticks [][2]HalfCount `json:"ticks"`
+	// Ages are how many ticks before the end of the history each one is, where ticks are left out: the last one is 0 where
+	// it ended just then. Empty: none is left out.
+	Ages []int `json:"ages,omitempty"`
 }
 
 // HalfCount is what one half of the pods counted in one tick.

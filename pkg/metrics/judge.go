@@ -64,6 +64,9 @@ func (s score) noteSource(t Tick) score {
 		return s
 	}
 	s.Faults, s.Fault, s.Unusable = 0, "", firstRunes(t.Unusable, 300)
+	if t.Sampled != s.Sampled { // what flowed before is that of other pods
+		s.Sampled, s.Volume = t.Sampled, volume{}
+	}
 	s.Sides = [2]int{t.Series[New], t.Series[Old]}
 	if !t.Newest.IsZero() {
 		s.Newest = max(s.Newest, t.Newest.UnixMilli())
@@ -103,7 +106,7 @@ func (j SequentialJudge) observe(s score, state State, step JudgeStep, tick Tick
 
 // expected are the new side's requests of ten minutes at the step's share, or at the rate of its first tick.
 func (s score) expected(step JudgeStep, t Tick, seen float64) float64 {
-	if rate := s.Volume.rate(s.past()); rate > 0 && step.Share > 0 {
+	if rate := s.Volume.rate(s.flowed()); rate > 0 && step.Share > 0 {
 		return step.Share * rate * bucketWindow
 	}
 	return seen * bucketWindow / max(1, t.To.Sub(t.From).Seconds())

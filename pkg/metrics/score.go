@@ -37,6 +37,8 @@ type score struct {
 	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
 	Usable float64 `json:"usable,omitempty"`
 	Volume volume  `json:"vol,omitzero"`
+	// Sampled is the part of the pods that the source asked last, 0 being all.
+	Sampled int `json:"sampled,omitempty"`
 	// Incident is the last interval where it was of an incident. Struck is how many of the step's intervals were of one
 	// that both sides share, Bouts how often that began.
 	Incident *incident `json:"incident,omitempty"`
@@ -133,6 +135,14 @@ func (s score) past() Baseline {
 		return Baseline{}
 	}
 	return *s.Past
+}
+
+// flowed is the past as a measure of how much flows: of all pods, so none where only some are asked.
+func (s score) flowed() Baseline {
+	if s.Sampled > 0 {
+		return Baseline{}
+	}
+	return s.past()
 }
 
 // timedBefore tells that the history has durations enough to choose the latency bounds.

@@ -151,7 +151,7 @@ func (l look) silent() (Verdict, string, bool) {
 	if l.step.bare() {
 		return l.vanished()
 	}
-	seen, expected, ok := l.s.Volume.silent(l.step.Share, l.s.past())
+	seen, expected, ok := l.s.Volume.silent(l.step.Share, l.s.flowed())
 	if !ok {
 		return Wait, "", false
 	}

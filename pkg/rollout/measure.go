@@ -98,6 +98,9 @@ func (r *run) judge(ctx context.Context) error {
 		tick.Fault = err.Error()
 	default:
 		r.counters, tick = r.counters.Step(series, from, now)
+		if s, ok := r.Meter.(metrics.Sampler); ok {
+			tick.Sampled = s.Sampled()
+		}
 		r.noteCallers(series)
 		r.noteBusy(tick)
 	}

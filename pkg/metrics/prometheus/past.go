@@ -63,6 +63,7 @@ func (p *Provider) History(ctx context.Context, q metrics.PastQuery, now time.Ti
 	}
 	for _, t := range slices.Sorted(maps.Keys(ticks)) {
 		h.Ticks = append(h.Ticks, *ticks[t])
+		h.Ages = append(h.Ages, int(now.Sub(t.Time()).Round(h.Tick)/h.Tick))
 	}
 	return h, ctx.Err()
 }

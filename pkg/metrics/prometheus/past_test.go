@@ -99,3 +99,15 @@ func TestHistoryOfNothing(t *testing.T) {
 		t.Errorf("%v, %+v after %v", err, h, s.queries)
 	}
 }
+
+// A gap in the recording is a gap in the history, not an earlier time that is taken for a later one.
+func TestHistoryWithAGap(t *testing.T) {
+	p := pastServer(t, bucketAnswer)
+	h, err := p.History(t.Context(), pastQuery(), at(125), 2*time.Minute)
+	if err != nil || len(h.Ages) != len(h.Ticks) {
+		t.Fatalf("%v, ages %v of %d ticks", err, h.Ages, len(h.Ticks))
+	}
+	if h.Ages[0]-h.Ages[1] != 1 {
+		t.Errorf("ages %v", h.Ages)
+	}
+}
