@@ -40,6 +40,8 @@ type Baseline struct {
 	Clumping float64 `json:"phi"`
 	// Struck is the same within incidents, which Clumping leaves out; 0 where there were none.
 	Struck float64 `json:"struck,omitempty"`
+	// Incidents is the part of the ticks that are of incidents.
+	Incidents float64 `json:"incidents,omitempty"`
 	// Timed requests have a duration; Tails counts those above each bound.
 	Timed float64 `json:"t,omitempty"`
 	Tails []Tail  `json:"tails,omitempty"`
@@ -66,6 +68,7 @@ func (h History) Baseline() Baseline {
 		b.Requests, b.Errors, b.Timed = b.Requests+a.Requests+c.Requests, b.Errors+a.Errors+c.Errors, b.Timed+a.Timed+c.Timed
 		if h.struck(a, c, usual) {
 			struck = struck.add(a.Errors, a.Requests, c.Errors, c.Requests)
+			b.Incidents += 1 / float64(len(h.Ticks))
 		} else {
 			errors = errors.add(a.Errors, a.Requests, c.Errors, c.Requests)
 		}

@@ -109,11 +109,9 @@ func (j SequentialJudge) noteIncident(s score, step JudgeStep, c, o half) score 
 	lasts := s.struck()
 	s.Incident = j.incident(s, step, c, o)
 	struck := s.struck()
-	if struck {
-		s.Struck++
-		if !lasts {
-			s.Bouts++
-		}
+	s.Spell = s.Spell.add(struck, lasts)
+	if step.Kind != StepStage && !step.bare() {
+		s.Spells = s.Spells.add(struck, lasts)
 	}
 	if s.Onset != nil {
 		began := *s.Onset
@@ -128,19 +126,53 @@ func (j SequentialJudge) noteIncident(s score, step JudgeStep, c, o half) score 
 	return s
 }
 
-// bouts is how often an incident of both sides may begin in a step before it is taken for one that comes and goes.
-const bouts = 3
+// spells counts intervals, those of incidents that both sides share, and how often one began.
+type spells struct {
+	Ticks  int `json:"t,omitempty"`
+	Struck int `json:"s,omitempty"`
+	Bouts  int `json:"b,omitempty"`
+}
 
-// incident says that an incident lasts, or that both sides failed again and again, in half of the step's intervals: it may
-// be the new policy's own, such as a storm of retries. Empty where there is none.
+func (n spells) add(struck, lasted bool) spells {
+	n.Ticks++
+	if struck {
+		n.Struck++
+	}
+	if struck && !lasted {
+		n.Bouts++
+	}
+	return n
+}
+
+// An incident of both sides that has begun bouts times in a step and covers half of it is taken for one that comes and
+// goes, as is one that has begun stormBouts times in the rollout and covers a part of it that is both large and many
+// times that of the history.
+const (
+	bouts         = 3
+	stormBouts    = 4
+	stormPart     = 0.125
+	stormsUnusual = 4
+)
+
+// storms tells that incidents come and go as the past does not know it: they may be the new policy's own, such as a
+// storm of retries.
+func (s score) storms() bool {
+	if s.Spell.Bouts >= bouts && 2*s.Spell.Struck >= s.Spell.Ticks {
+		return true
+	}
+	part := float64(s.Spells.Struck) / float64(max(1, s.Spells.Ticks))
+	return s.Past != nil && s.Spells.Bouts >= stormBouts && part >= stormPart && part > stormsUnusual*s.Past.Incidents
+}
+
+// incident says that an incident lasts, or that both sides failed again and again. Empty where there is none.
 func (l look) incident() string {
 	switch i := l.s.Incident; {
 	case i != nil && l.step.bare():
 		return "an incident that did not begin with the step, errors " + rate(i.New.X, i.New.N) + " in the last interval, nobody is left to compare with: " + l.comparison()
 	case i != nil && i.Shared:
 		return "shared incident, the old side is as bad: " + compare("errors", i.New, i.Old, "") + " in the last interval"
-	case !l.step.bare() && l.s.Bouts >= bouts && 2*l.s.Struck >= l.fresh.Ticks:
-		return fmt.Sprintf("shared incident, both sides failed in %d of %d intervals: ", l.s.Struck, l.fresh.Ticks) + l.comparison()
+	case !l.step.bare() && l.s.storms():
+		return fmt.Sprintf("shared incident that comes and goes, both sides failed in %d of %d intervals of the rollout: ", l.s.Spells.Struck, l.s.Spells.Ticks) + l.comparison()
 	case i != nil && (l.step.Kind == StepProof || l.step.Kind == StepBake):
 		both := i.New.with(i.Old)
 		return "an incident is under way, errors " + rate(both.X, both.N) + " of both sides in the last interval: " + l.comparison()
@@ -152,5 +184,5 @@ func (l look) incident() string {
 // outlasts tells that incidents in a step without a holdback have taken as long as the step's longest time: they may
 // be the policy's own, under a load that came later, and a person should look.
 func (l look) outlasts() bool {
-	return l.step.bare() && l.s.Incident != nil && time.Duration(l.s.Struck)*l.c.Tick >= l.step.Max
+	return l.step.bare() && l.s.Incident != nil && time.Duration(l.s.Spell.Struck)*l.c.Tick >= l.step.Max
 }

@@ -80,11 +80,13 @@ func (o onset) unsure() bool {
 	return !o.Unchanged && !o.Late && o.Rest.N == 0 && o.First.share() < onsetAtOnce
 }
 
-// withStep tells that at least gross of the requests fail, and that they do so since the step began.
+// withStep tells that at least gross of the requests fail, and that they do so since the step began. Both comparisons
+// allow for one deviation, as few errors vary.
 func (o onset) withStep(gross float64) bool {
+	well := o.Before.X-math.Sqrt(o.Before.X) < onsetBefore*gross*o.Before.N || o.Before.N == 0
 	least := onsetShare * o.fresh() * o.Rest.share() * o.First.N
-	return !o.Unchanged && !o.Late && o.First.with(o.Rest).share() >= gross && o.Before.share() < onsetBefore*gross &&
-		o.First.share() >= onsetLeast*gross && o.First.X+math.Sqrt(o.First.X) >= least // few errors vary by that much
+	return !o.Unchanged && !o.Late && o.First.with(o.Rest).share() >= gross && well &&
+		o.First.share() >= onsetLeast*gross && o.First.X+math.Sqrt(o.First.X) >= least
 }
 
 func (h half) share() float64 {

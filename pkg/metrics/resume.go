@@ -18,7 +18,7 @@ func (s score) resume() score {
 		s.Onset = &onset{Before: s.Lately, Held: s.LatelyOld, Unchanged: s.Onset.Unchanged, Late: true}
 	}
 	s.Errors, s.Floor, s.Ladder, s.Anew = newEvidence(), newMixture(), newLadder(), true
-	s.Incident, s.Struck, s.Bouts = nil, 0, 0
+	s.Incident, s.Spell, s.Spells = nil, spells{}, spells{}
 	if s.Veto != nil {
 		veto := newMixture().start(1)
 		s.Veto = &veto

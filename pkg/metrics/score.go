@@ -39,11 +39,11 @@ type score struct {
 	Volume volume  `json:"vol,omitzero"`
 	// Sampled is the part of the pods that the source asked last, 0 being all.
 	Sampled int `json:"sampled,omitempty"`
-	// Incident is the last interval where it was of an incident. Struck is how many of the step's intervals were of one
-	// that both sides share, Bouts how often that began.
+	// Incident is the last interval where it was of an incident. Spell counts the step's intervals, Spells those of the
+	// rollout since step 1 in which the old side was there.
 	Incident *incident `json:"incident,omitempty"`
-	Struck   int       `json:"struck,omitempty"`
-	Bouts    int       `json:"bouts,omitempty"`
+	Spell    spells    `json:"spell,omitzero"`
+	Spells   spells    `json:"spells,omitzero"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`
@@ -218,7 +218,7 @@ func (s score) encode() json.RawMessage {
 func (s score) beginStep(step JudgeStep) score {
 	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
 	whole := s.Onset != nil
-	s.Back, s.Veto, s.Onset, s.Incident, s.Struck, s.Bouts, s.Volume = nil, nil, nil, nil, 0, 0, s.Volume.nextStep()
+	s.Back, s.Veto, s.Onset, s.Incident, s.Spell, s.Volume = nil, nil, nil, nil, spells{}, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()
 	if anew {
 		s.Errors, s.Floor, s.Ladder = newEvidence(), newMixture(), newLadder()
