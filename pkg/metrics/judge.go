@@ -143,7 +143,7 @@ func plusSums(a, b Counts) Counts {
 
 // scoreTick turns the pending cells into evidence.
 func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.Time) score {
-	weight := j.startWeight(s.Begun && !s.Anew, step, first)
+	weight := j.startWeight(s.Begun && !s.Anew, step, first || s.Anew)
 	s.Anew = false
 	if !s.Begun && step.Kind != StepStage {
 		s = j.begin(s)
@@ -157,8 +157,20 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 	s = j.noteIncident(s, step, c, o)
 	k := len(s.Pending)
 	s.Errors, s.Floor, s.Ladder = s.Errors.strata(k).start(weight), s.Floor.start(weight), s.Ladder.start(weight)
+	if !step.bare() || !s.struck() { // what did not begin with the step cannot be its harm
+		s = j.scoreHarm(s, step, weight)
+	}
+	if step.Kind != StepBake && step.Kind != StepFold && !s.struck() {
+		s = s.gathers(step.Kind == StepStage)
+	}
+	s.Lately, s.LatelyOld = half{N: c.N + o.N, X: c.X + o.X}, o.N
+	s.Pending, s.PendingFrom = nil, 0
+	return s
+}
+
+// scoreHarm takes the pending cells into every score of harm.
+func (j SequentialJudge) scoreHarm(s score, step JudgeStep, weight float64) score {
 	switch {
-	case step.bare() && s.struck(): // nothing that did not begin with the step can be its harm
 	case step.Kind == StepStage:
 		s = j.scoreHalves(s, weight)
 	case step.Kind == StepBake || step.bare():
@@ -170,14 +182,9 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		proving := step.Kind != StepStage && step.Kind != StepBake && (step.Share >= boundShare || step.Kind == StepProof)
 		s.Latency = scoreLatency(s.Latency, s.Pending, weight, step.Kind == StepStage, proving, j.Config.Clumping)
 	}
-	if step.Kind != StepStage && !(step.bare() && s.struck()) {
+	if step.Kind != StepStage {
 		s = j.scoreObjectives(s, weight)
 	}
-	if step.Kind != StepBake && step.Kind != StepFold && !s.struck() {
-		s = s.gathers(step.Kind == StepStage)
-	}
-	s.Lately, s.LatelyOld = half{N: c.N + o.N, X: c.X + o.X}, o.N
-	s.Pending, s.PendingFrom = nil, 0
 	return s
 }
 
