@@ -76,7 +76,7 @@ func (s *study) bare(out *strings.Builder) error {
 	fmt.Fprintf(out, `
 ### Outages of both sides
 
-The same service; in each outage 20 %% of all requests fail. What fails since the fold began is taken back; what begins to fail later in it pauses, since it may be everybody's. A bake does not end while an outage lasts. %d rollouts a row.
+The same service; in each outage 20 %% of all requests fail. What fails since the fold began is taken back; what begins to fail later in it is waited for, since it may be everybody's, and pauses if it does not end. A bake does not end while an outage lasts. %d rollouts a row.
 
 `, manyRuns*s.runs)
 	if err := s.outages(out); err != nil {

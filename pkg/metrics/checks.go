@@ -70,8 +70,11 @@ const SilentTicks = 4
 // checks.
 func (c Checked) Step(state State, step JudgeStep, tick Tick, now time.Time) (State, Judgement) {
 	before := state.Checks
+	if step.Resumes > state.Resumes {
+		before = nil // a person has seen what is beyond a limit, and goes on: it is counted anew
+	}
 	next, j := c.Judge.Step(state, step, tick, now)
-	next.Checks = before
+	next.Checks, next.Resumes = before, step.Resumes
 	if len(c.Checks) == 0 || len(tick.Readings) != len(c.Checks) {
 		return next, j
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -189,22 +190,23 @@ func (w *stepWork) problem(format string, args ...any) {
 
 // collect joins series of one identity (a relabelled target) and leaves out unusable samples.
 func (w *stepWork) collect(series []Series) []observed {
-	byID := make(map[string]*observed, len(series))
+	batch := make([]observed, 0, len(series))
 	for _, s := range series {
-		id := s.identity()
-		if o, ok := byID[id]; ok {
-			o.series.Samples = append(o.series.Samples, w.usable(s)...)
+		batch = append(batch, observed{id: s.identity(), series: Series{Labels: s.Labels, Pod: s.Pod, Samples: w.usable(s)}})
+	}
+	slices.SortStableFunc(batch, func(a, b observed) int { return strings.Compare(a.id, b.id) })
+	joined := batch[:0]
+	for _, o := range batch {
+		if last := len(joined) - 1; last >= 0 && joined[last].id == o.id {
+			joined[last].series.Samples = append(joined[last].series.Samples, o.series.Samples...)
 			continue
 		}
-		byID[id] = &observed{id: id, series: Series{Labels: s.Labels, Pod: s.Pod, Samples: w.usable(s)}}
+		joined = append(joined, o)
 	}
-	batch := make([]observed, 0, len(byID))
-	for _, id := range slices.Sorted(maps.Keys(byID)) {
-		o := byID[id]
+	for _, o := range joined {
 		slices.SortStableFunc(o.series.Samples, func(a, b Sample) int { return a.At.Compare(b.At) })
-		batch = append(batch, *o)
 	}
-	return batch
+	return joined
 }
 
 // usable leaves out values that no counter can have, and samples that lie after the interval.

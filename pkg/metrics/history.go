@@ -16,6 +16,12 @@ type History struct {
 	Bounds []float64 `json:"bounds,omitempty"`
 	// Ticks are both halves of each tick, oldest first. Ticks without data may be left out.
 	Ticks [][2]HalfCount `json:"ticks"`
+	// Ages are how many ticks before the end of the history each one is, where ticks are left out: the last one is 0 where
+	// it ended just then. Empty: none is left out.
+	Ages []int `json:"ages,omitempty"`
+	// Recent is requests a second in the last half hour, where ticks of it are left out that say how many were sent all the
+	// same; 0: the ticks say it.
+	Recent float64 `json:"recent,omitempty"`
 }
 
 // HalfCount is what one half of the pods counted in one tick.
@@ -35,6 +41,10 @@ type Baseline struct {
 	Seconds  float64 `json:"s"`
 	// Clumping is φ of the errors, as Clumping gives it.
 	Clumping float64 `json:"phi"`
+	// Struck is the same within incidents, which Clumping leaves out; 0 where there were none.
+	Struck float64 `json:"struck,omitempty"`
+	// Incidents is the part of the ticks that are of incidents.
+	Incidents float64 `json:"incidents,omitempty"`
 	// Timed requests have a duration; Tails counts those above each bound.
 	Timed float64 `json:"t,omitempty"`
 	Tails []Tail  `json:"tails,omitempty"`
@@ -53,13 +63,16 @@ const mostRequests = 1e15
 // Baseline sums a history up. An empty one gives an empty Baseline, as does one with numbers that no service has.
 func (h History) Baseline() Baseline {
 	var b Baseline
-	var errors clumps
+	var errors, struck clumps
 	tails, slow := make([]clumps, len(h.Bounds)), make([]float64, len(h.Bounds))
 	usual := h.usual()
 	for _, t := range h.Ticks {
 		a, c := t[0], t[1]
 		b.Requests, b.Errors, b.Timed = b.Requests+a.Requests+c.Requests, b.Errors+a.Errors+c.Errors, b.Timed+a.Timed+c.Timed
-		if !h.struck(a, c, usual) {
+		if h.struck(a, c, usual) {
+			struck = struck.add(a.Errors, a.Requests, c.Errors, c.Requests)
+			b.Incidents += 1 / float64(len(h.Ticks))
+		} else {
 			errors = errors.add(a.Errors, a.Requests, c.Errors, c.Requests)
 		}
 		for i := range h.Bounds {
@@ -79,6 +92,9 @@ func (h History) Baseline() Baseline {
 	b.Seconds = float64(len(h.Ticks)) * h.Tick.Seconds()
 	if b.Requests > 0 {
 		b.Clumping = errors.phi()
+	}
+	if struck.Events > 0 {
+		b.Struck = struck.phi()
 	}
 	for i, bound := range h.Bounds {
 		if b.Timed > 0 {

@@ -65,3 +65,27 @@ func TestAnOutageOfBothSidesIsWaitedForAndForgotten(t *testing.T) {
 		})
 	}
 }
+
+// A history whose quiet time has independent errors, and incidents in which they clump, says so: in such an incident a
+// holdback that fails less by chance does not blame the new side. Where only the new side fails it does, in three minutes.
+func TestAnIncidentThatClumpsIsNotBlamed(t *testing.T) {
+	past := pastOf(0.001)
+	for i := range 40 { // of 3,000 requests 750 fail, in one half 150 more than in the other
+		past.Ticks[30*i] = [2]HalfCount{{Requests: 1500, Errors: 450}, {Requests: 1500, Errors: 300}}
+	}
+	b := past.Baseline()
+	if b.Clumping != 1 || b.Struck < 20 {
+		t.Fatalf("quiet %v, struck %v", b.Clumping, b.Struck)
+	}
+	j := judge(t, func(c *JudgeConfig) { c.History = past })
+	step := JudgeStep{Index: 5, Kind: StepBake, Share: 0.95, Min: 5 * time.Minute, Max: 10 * time.Minute, Started: start()}
+	for _, c := range []struct {
+		old  float64
+		want Verdict
+	}{{0.15, Wait}, {0.001, Fail}} {
+		_, got := ask(j, State{}, step, 3*time.Minute, steady(2850, 2850*0.25, 150, 150*c.old))
+		if got.Verdict != c.want {
+			t.Errorf("old side failing %v: %s: %s", c.old, got.Verdict, got.Reason)
+		}
+	}
+}

@@ -41,6 +41,9 @@ func (s score) enter(state State, step JudgeStep) (score, State) {
 		next.New, next.Old, next.Ticks = Counts{}, Counts{}, 0
 		s = s.beginStep(step)
 	}
+	if next.Resumes = step.Resumes; state.Version != "" && step.Resumes > state.Resumes {
+		s = s.resume()
+	}
 	return s, next
 }
 
@@ -61,6 +64,9 @@ func (s score) noteSource(t Tick) score {
 		return s
 	}
 	s.Faults, s.Fault, s.Unusable = 0, "", firstRunes(t.Unusable, 300)
+	if t.Sampled != s.Sampled { // what flowed before is that of other pods
+		s.Sampled, s.Volume = t.Sampled, volume{}
+	}
 	s.Sides = [2]int{t.Series[New], t.Series[Old]}
 	if !t.Newest.IsZero() {
 		s.Newest = max(s.Newest, t.Newest.UnixMilli())
@@ -100,7 +106,7 @@ func (j SequentialJudge) observe(s score, state State, step JudgeStep, tick Tick
 
 // expected are the new side's requests of ten minutes at the step's share, or at the rate of its first tick.
 func (s score) expected(step JudgeStep, t Tick, seen float64) float64 {
-	if rate := s.Volume.rate(s.past()); rate > 0 && step.Share > 0 {
+	if rate := s.Volume.rate(s.flowed()); rate > 0 && step.Share > 0 {
 		return step.Share * rate * bucketWindow
 	}
 	return seen * bucketWindow / max(1, t.To.Sub(t.From).Seconds())
@@ -137,7 +143,8 @@ func plusSums(a, b Counts) Counts {
 
 // scoreTick turns the pending cells into evidence.
 func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.Time) score {
-	weight := j.startWeight(s.Begun, step, first)
+	weight := j.startWeight(s.Begun && !s.Anew, step, first || s.Anew)
+	s.Anew = false
 	if !s.Begun && step.Kind != StepStage {
 		s = j.begin(s)
 	}
@@ -147,9 +154,22 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 		s.Usable = min(1, max(0, 1+s.Shares.mean()/step.Share))
 	}
 	s.Volume = s.Volume.add(to.Sub(time.UnixMilli(s.PendingFrom)).Seconds(), c.N, o.N)
-	s, struck := j.noteIncident(s, step, c, o)
+	s = j.noteIncident(s, step, c, o)
 	k := len(s.Pending)
 	s.Errors, s.Floor, s.Ladder = s.Errors.strata(k).start(weight), s.Floor.start(weight), s.Ladder.start(weight)
+	if !step.bare() || !s.struck() { // what did not begin with the step cannot be its harm
+		s = j.scoreHarm(s, step, weight)
+	}
+	if step.Kind != StepBake && step.Kind != StepFold && !s.struck() {
+		s = s.gathers(step.Kind == StepStage)
+	}
+	s.Lately, s.LatelyOld = half{N: c.N + o.N, X: c.X + o.X}, o.N
+	s.Pending, s.PendingFrom = nil, 0
+	return s
+}
+
+// scoreHarm takes the pending cells into every score of harm.
+func (j SequentialJudge) scoreHarm(s score, step JudgeStep, weight float64) score {
 	switch {
 	case step.Kind == StepStage:
 		s = j.scoreHalves(s, weight)
@@ -165,11 +185,6 @@ func (j SequentialJudge) scoreTick(s score, step JudgeStep, first bool, to time.
 	if step.Kind != StepStage {
 		s = j.scoreObjectives(s, weight)
 	}
-	if step.Kind != StepBake && step.Kind != StepFold && !struck {
-		s = s.gathers(step.Kind == StepStage)
-	}
-	s.Lately = half{N: c.N + o.N, X: c.X + o.X}
-	s.Pending, s.PendingFrom = nil, 0
 	return s
 }
 
@@ -235,7 +250,7 @@ func (j SequentialJudge) scoreCohorts(s score, step JudgeStep) score {
 			s.Floor = s.Floor.once(min(1, c.New.X/c.New.N), s.ErrorFloor)
 		}
 	}
-	if (step.Share >= boundShare || step.Kind == StepProof) && len(s.Incident) == 0 {
+	if (step.Share >= boundShare || step.Kind == StepProof) && !s.struck() {
 		c, o := s.sums()
 		o = j.usual(s, o)
 		s.Bound = s.Bound.add(c.X, c.N, o.X, o.N, s.ErrorFloor, s.clumping(j.Config.Clumping))
@@ -281,13 +296,9 @@ func (j SequentialJudge) scoreHistory(s score, step JudgeStep) score {
 		s.Ladder = s.Ladder.once(c.New, c.Old)
 	}
 	c, o := s.sums()
-	if s.Onset != nil && c.N > 0 {
-		began := s.Onset.add(c)
-		s.Onset = &began
-	}
 	if s.Veto != nil && c.N > 0 && o.N > 0 {
 		share := nullShare(max(c.N, c.X), max(o.N, o.X), j.Config.ErrorTolerance)
-		veto := s.Veto.each(c.X, c.X+o.X, share, s.clumping(j.Config.Clumping))
+		veto := s.Veto.each(c.X, c.X+o.X, share, s.vetoClumping(j.Config.Clumping))
 		s.Veto = &veto
 	}
 	return s
@@ -299,12 +310,25 @@ func (j SequentialJudge) historyLimit(s score, step JudgeStep) float64 {
 	before := s.before(s.clumping(j.Config.Clumping))
 	switch {
 	case before.Requests <= 0:
-		return j.Config.GrossErrors
+		return max(j.Config.GrossErrors, j.bareLimit(s, Baseline{}))
 	case step.bare():
-		return min(1, j.Config.BareTolerance*before.limit())
+		return j.bareLimit(s, before)
 	default:
 		return min(1, j.Config.BakeTolerance*before.limit())
 	}
+}
+
+// bareLimit is the error rate that is tolerated where nobody is left to compare with: above what was before, and above
+// what a person has seen and gone on with.
+func (j SequentialJudge) bareLimit(s score, before Baseline) float64 {
+	limit := 0.0
+	seen := Baseline{Requests: s.Accepted.N, Errors: s.Accepted.X, Clumping: s.clumping(j.Config.Clumping)}
+	for _, b := range []Baseline{before, seen} {
+		if b.Requests > 0 {
+			limit = max(limit, min(1, j.Config.BareTolerance*b.limit()))
+		}
+	}
+	return limit
 }
 
 // scoreObjectives takes the pending cells into the absolute objectives.

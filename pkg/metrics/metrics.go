@@ -94,6 +94,12 @@ type Live interface {
 	Live() bool
 }
 
+// Sampler is a Provider that asks a part of the pods where the answer of all of them is too large.
+type Sampler interface {
+	// Sampled is 0 while all pods are asked, and another number for each smaller part of them.
+	Sampled() int
+}
+
 // Counts are requests of one side in one interval.
 type Counts struct {
 	// Requests is every finished request, Errors the bad ones, Refused those the policy itself refused (in Errors too).
@@ -118,6 +124,8 @@ type Tick struct {
 	Newest time.Time
 	// Series counts the classified series of each side, those without a request in the interval too.
 	Series map[Side]int
+	// Sampled is what the source's Sampler says: pods that were not asked are not silent.
+	Sampled int
 	// Problems are data errors (a NaN, a negative counter) in words; the samples were ignored.
 	Problems []string
 	// Readings are what the user's own checks gave, in their order; none where there are no checks.
@@ -198,6 +206,8 @@ type JudgeStep struct {
 	Min, Max    time.Duration
 	MinRequests float64
 	Started     time.Time
+	// Resumes is how often in this rollout a person has said "go on" after the judge's word had stopped it.
+	Resumes int
 }
 
 // bare tells that nobody is left under the old policy to compare with.
@@ -285,6 +295,8 @@ type State struct {
 	Scores []float64 `json:"scores,omitempty"`
 	// Ticks counts the ticks of the step.
 	Ticks int `json:"ticks,omitempty"`
+	// Resumes are those of the step that were heeded.
+	Resumes int `json:"resumes,omitempty"`
 	// Checks are the user's own.
 	Checks []CheckState `json:"checks,omitempty"`
 	// Detail is what else a judge must remember, in its own form.

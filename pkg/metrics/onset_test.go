@@ -11,6 +11,8 @@ import (
 type outage struct {
 	share, part float64
 	from        int
+	// scraped tells that the step's first interval has some of the time before the step.
+	scraped bool
 }
 
 func (o outage) errors(interval int, requests float64) float64 {
@@ -34,7 +36,12 @@ func afterProof(t *testing.T, sick float64, step JudgeStep, o outage, length tim
 	state, got := ask(j, State{}, proof, tick, func(from time.Time) Tick { return seen(from, tick, 4, n/2, n/2*sick, n/2, n/2*sick) })
 	step.Started = start().Add(tick)
 	for i, now := 0, step.Started; now.Before(step.Started.Add(length)); i++ {
-		drawn := seen(now, tick, 4, n, o.errors(i, n), 0, 0)
+		fresh, stale := n, 0.0
+		if o.scraped && i == 0 { // the part of the time before is half under the old policy
+			stale = n / 2 * (1 - o.part)
+			fresh = n - stale
+		}
+		drawn := seen(now, tick, 4, fresh, o.errors(i, n), stale, 0)
 		now = now.Add(tick)
 		state, got = j.Step(state, step, drawn, now)
 	}
@@ -58,18 +65,21 @@ func TestOnlyWhatBeganWithTheStepIsTakenBack(t *testing.T) {
 		pause  bool
 		reason string
 	}{
-		{"all fail", outage{1, 1, 0}, 0.001, 15 * time.Second, Fail, false, "since the step began"},
-		{"all fail, scraped in the middle", outage{1, 0.4, 0}, 0.001, 30 * time.Second, Fail, false, "since the step began"},
-		{"30 % fail", outage{0.3, 1, 0}, 0.001, 30 * time.Second, Fail, false, "since the step began"},
-		{"10 % fail", outage{0.1, 1, 0}, 0.001, 30 * time.Second, Fail, false, "since the step began"},
-		{"10 % fail, scraped in the middle", outage{0.1, 0.5, 0}, 0.001, 45 * time.Second, Fail, false, "since the step began"},
-		{"one interval is not believed", outage{0.3, 1, 0}, 0.001, 15 * time.Second, Wait, false, "the next interval tells"},
-		{"2 % fail", outage{0.02, 1, 0}, 0.001, 30 * time.Second, Fail, true, "nobody is left to compare with"},
-		{"an outage later", outage{0.5, 1, 2}, 0.001, 45 * time.Second, Fail, true, "not since the step began"},
-		{"an outage late in the first interval", outage{0.5, 0.2, 0}, 0.001, 30 * time.Second, Fail, true, "not since the step began"},
-		{"an outage that was there before", outage{1, 1, 0}, 0.4, 15 * time.Second, Fail, true, "not since the step began"},
+		{"all fail", outage{1, 1, 0, false}, 0.001, 15 * time.Second, Fail, false, "since the step began"},
+		{"all fail, scraped in the middle", outage{1, 0.4, 0, true}, 0.001, 30 * time.Second, Fail, false, "since the step began"},
+		{"all fail, from the middle on", outage{1, 0.4, 0, false}, 0.001, 30 * time.Second, Fail, true, "not since the step began"},
+		{"30 % fail", outage{0.3, 1, 0, false}, 0.001, 30 * time.Second, Fail, false, "since the step began"},
+		{"10 % fail", outage{0.1, 1, 0, false}, 0.001, 30 * time.Second, Fail, false, "since the step began"},
+		{"10 % fail, scraped in the middle", outage{0.1, 0.5, 0, true}, 0.001, 45 * time.Second, Fail, false, "since the step began"},
+		{"one interval is not believed", outage{0.3, 1, 0, false}, 0.001, 15 * time.Second, Wait, false, "the next interval tells"},
+		{"2 % fail", outage{0.02, 1, 0, false}, 0.001, 30 * time.Second, Fail, true, "nobody is left to compare with"},
+		{"an outage in the second interval", outage{0.5, 1, 1, false}, 0.001, 30 * time.Second, Fail, true, "not since the step began"},
+		{"an outage later", outage{0.5, 1, 2, false}, 0.001, 45 * time.Second, Wait, false, "did not begin with the step"},
+		{"an outage later, without end", outage{0.5, 1, 2, false}, 0.001, 630 * time.Second, Fail, true, "it does not end"},
+		{"an outage late in the first interval", outage{0.5, 0.2, 0, false}, 0.001, 30 * time.Second, Fail, true, "not since the step began"},
+		{"an outage that was there before", outage{1, 1, 0, false}, 0.4, 15 * time.Second, Wait, false, "did not begin with the step"},
 		{"nothing", outage{from: 99}, 0.001, 2 * time.Minute, Pass, false, "no sign of harm"},
-		{"half as much again as before", outage{0.0015, 1, 0}, 0.001, 2 * time.Minute, Pass, false, "no sign of harm"},
+		{"half as much again as before", outage{0.0015, 1, 0, false}, 0.001, 2 * time.Minute, Pass, false, "no sign of harm"},
 	} {
 		for name, step := range steps {
 			got := afterProof(t, c.before, step, c.outage, c.after)
@@ -77,6 +87,22 @@ func TestOnlyWhatBeganWithTheStepIsTakenBack(t *testing.T) {
 				t.Errorf("%s, %s: %s, pause %t: %s", c.name, name, got.Verdict, got.Pause, got.Reason)
 			}
 		}
+	}
+}
+
+// An outage that begins when a step without a holdback has been calm is waited for, and forgotten: the step passes.
+func TestAnOutageWithoutAHoldbackIsWaitedFor(t *testing.T) {
+	j := judge(t, func(c *JudgeConfig) { c.History = pastOf(0.001) })
+	step := JudgeStep{Index: 6, Kind: StepBake, Share: 1, Min: 5 * time.Minute, Max: 10 * time.Minute, Started: start()}
+	_, got := ask(j, State{}, step, 5*time.Minute, func(from time.Time) Tick {
+		sick := 0.001
+		if since := from.Sub(start()); since >= time.Minute && since < 4*time.Minute {
+			sick = 0.5
+		}
+		return seen(from, 15*time.Second, 4, 3000, 3000*sick, 0, 0)
+	})
+	if got.Verdict != Pass {
+		t.Error(got.Verdict, got.Reason)
 	}
 }
 

@@ -60,16 +60,29 @@ func (h History) Empty() bool {
 // recent is how much of the past says what traffic to expect: less than a day's tide, more than a lull.
 const recent = 30 * time.Minute
 
-// RecentRate is requests a second in the last half hour of a history whose ticks are in order.
+// RecentRate is requests a second in the last half hour of a history, of those of its ticks that have data; 0 where none
+// has. What was before a gap is not recent, however few ticks ago it was.
 func (h History) RecentRate() float64 {
-	n := max(1, int(recent/max(h.Tick, time.Second)))
-	last := h.Ticks[max(0, len(h.Ticks)-n):]
-	sum := 0.0
-	for _, t := range last {
-		sum += t[0].Requests + t[1].Requests
+	if h.Recent > 0 {
+		return h.Recent
 	}
-	if len(last) == 0 || h.Tick <= 0 {
+	most := max(1, int(recent/max(h.Tick, time.Second)))
+	sum, n := 0.0, 0.0
+	for i, t := range h.Ticks {
+		if h.age(i) < most {
+			sum, n = sum+t[0].Requests+t[1].Requests, n+1
+		}
+	}
+	if n == 0 || h.Tick <= 0 {
 		return 0
 	}
-	return sum / (float64(len(last)) * h.Tick.Seconds())
+	return sum / (n * h.Tick.Seconds())
+}
+
+// age is how many ticks before the history's end a tick is.
+func (h History) age(i int) int {
+	if i < len(h.Ages) {
+		return h.Ages[i]
+	}
+	return len(h.Ticks) - 1 - i
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // judgeVersion names the judge and the format of its score.
-const judgeVersion = "judge/3"
+const judgeVersion = "judge/4"
 
 // score is what the judge remembers of a rollout. Step-wise parts are reset when a step begins.
 type score struct {
@@ -37,11 +37,13 @@ type score struct {
 	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
 	Usable float64 `json:"usable,omitempty"`
 	Volume volume  `json:"vol,omitzero"`
-	// Incident are both sides' requests of the last interval where both failed grossly in it; empty else.
-	// Struck is how many of the step's intervals were so, Bouts how often that began.
-	Incident []half `json:"incident,omitempty"`
-	Struck   int    `json:"struck,omitempty"`
-	Bouts    int    `json:"bouts,omitempty"`
+	// Sampled is the part of the pods that the source asked last, 0 being all.
+	Sampled int `json:"sampled,omitempty"`
+	// Incident is the last interval where it was of an incident. Spell counts the step's intervals, Spells those of the
+	// rollout since step 1 in which the old side was there.
+	Incident *incident `json:"incident,omitempty"`
+	Spell    spells    `json:"spell,omitzero"`
+	Spells   spells    `json:"spells,omitzero"`
 	// Newest is the time of the newest sample (Unix milliseconds); Faults counts failed readings in a row; Sides is the
 	// number of series seen, new and old; Unusable is why the source's numbers cannot be judged.
 	Newest   int64  `json:"newest,omitempty"`
@@ -65,9 +67,16 @@ type score struct {
 
 	Refusals refusals `json:"refusals,omitzero"`
 
-	// Lately are both sides of the last interval that was scored. Onset is of a step without a holdback only.
-	Lately half   `json:"last,omitzero"`
-	Onset  *onset `json:"onset,omitempty"`
+	// Accepted is what the new side did when a person went on with it where nobody was left to compare with. Anew tells
+	// that the scores began anew and have seen no interval yet.
+	Accepted half `json:"accepted,omitzero"`
+	Anew     bool `json:"anew,omitempty"`
+
+	// Lately are both sides of the last interval that was scored, LatelyOld the old one's requests in it. Onset is of a
+	// step without a holdback only.
+	Lately    half    `json:"last,omitzero"`
+	LatelyOld float64 `json:"lastOld,omitempty"`
+	Onset     *onset  `json:"onset,omitempty"`
 }
 
 // weights share the error budget between the metrics; they sum to 1.
@@ -126,6 +135,14 @@ func (s score) past() Baseline {
 		return Baseline{}
 	}
 	return *s.Past
+}
+
+// flowed is the past as a measure of how much flows: of all pods, so none where only some are asked.
+func (s score) flowed() Baseline {
+	if s.Sampled > 0 {
+		return Baseline{}
+	}
+	return s.past()
 }
 
 // timedBefore tells that the history has durations enough to choose the latency bounds.
@@ -201,7 +218,7 @@ func (s score) encode() json.RawMessage {
 func (s score) beginStep(step JudgeStep) score {
 	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
 	whole := s.Onset != nil
-	s.Back, s.Veto, s.Onset, s.Incident, s.Struck, s.Bouts, s.Volume = nil, nil, nil, nil, 0, 0, s.Volume.nextStep()
+	s.Back, s.Veto, s.Onset, s.Incident, s.Spell, s.Volume = nil, nil, nil, nil, spells{}, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()
 	if anew {
 		s.Errors, s.Floor, s.Ladder = newEvidence(), newMixture(), newLadder()
@@ -211,7 +228,7 @@ func (s score) beginStep(step JudgeStep) score {
 		back := newEvidence()
 		s.Back = &back
 	case step.bare():
-		s.Onset = &onset{Before: s.Lately, Unchanged: whole && step.Kind == StepBake}
+		s.Onset = &onset{Before: s.Lately, Held: s.LatelyOld, Unchanged: whole && step.Kind == StepBake}
 	case step.Kind == StepBake:
 		veto := newMixture().start(1)
 		s.Veto = &veto

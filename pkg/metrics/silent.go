@@ -100,7 +100,7 @@ func (v volume) gone(past Baseline) (seen, expected float64, gone bool) {
 // vanished is the verdict on requests that are gone where nobody is left to compare with: nobody sends any, or all of
 // them hang.
 func (l look) vanished() (Verdict, string, bool) {
-	seen, expected, gone := l.s.Volume.gone(l.s.past())
+	seen, expected, gone := l.s.Volume.gone(l.s.flowed())
 	fresh := l.now.Sub(time.UnixMilli(l.s.Newest)) <= max(2*l.c.Scrape, l.c.Tick) // a source that stands still says nothing
 	if !gone || !fresh || l.elapsed < l.c.staleAfter() {
 		return Wait, "", false

@@ -54,6 +54,9 @@ func (l look) decide() (Verdict, string) {
 		if l.harmful() && !l.unsure() {
 			return Fail, l.harm() + l.blame()
 		}
+		if l.outlasts() {
+			return Fail, "it does not end: " + l.incident()
+		}
 		if verdict, reason, ok := l.silent(); ok {
 			return verdict, reason
 		}
@@ -132,11 +135,15 @@ func (l look) gross() bool {
 // glaring tells that nobody would call the new side's errors no sign of harm, whatever the score. It holds, it never fails.
 func (l look) glaring() bool {
 	c, s := l.counted(), l.fresh.Old
-	if l.step.bare() { // nobody is left to compare with but the time before
+	if l.step.bare() { // nobody is left to compare with but the time before, and an incident has been waited for
+		c = l.s.Onset.sum()
 		before := l.s.before(l.s.clumping(l.c.Clumping))
 		s = Counts{Requests: before.Requests, Errors: before.Errors}
+		if seen := l.s.Accepted; seen.X*before.Requests > before.Errors*seen.N {
+			s = Counts{Requests: seen.N, Errors: seen.X}
+		}
 	}
-	return l.gross() && c.X*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.N
+	return c.N > 0 && c.X >= l.c.GrossErrors*c.N && c.X*max(1, s.Requests) > l.c.GrossRatio*s.Errors*c.N
 }
 
 // silent says that the new side's requests are gone while the old side's are there.
@@ -144,7 +151,7 @@ func (l look) silent() (Verdict, string, bool) {
 	if l.step.bare() {
 		return l.vanished()
 	}
-	seen, expected, ok := l.s.Volume.silent(l.step.Share, l.s.past())
+	seen, expected, ok := l.s.Volume.silent(l.step.Share, l.s.flowed())
 	if !ok {
 		return Wait, "", false
 	}
@@ -278,9 +285,6 @@ func (l look) proof() (Verdict, string) {
 	if verdict, reason, ok := l.suspicion(); ok {
 		return verdict, reason
 	}
-	if verdict, reason, ok := l.underWay(); ok {
-		return verdict, reason
-	}
 	shown, slow := l.s.Bound.shown(l.c.PassConfidence), slowShown(l.s.Latency, l.c.PassConfidence)
 	text := l.comparison() + "; " + boundText(shown, l.c.PassConfidence, l.s.ErrorFloor) + slowText(slow)
 	switch {
@@ -301,15 +305,12 @@ func (l look) lastSteps() (Verdict, string) {
 	if l.harmful() {
 		return Wait, "suspicious, the next interval tells whether it began with the step: " + l.harm()
 	}
-	if verdict, reason, ok := l.waits(New); ok {
-		return verdict, reason
-	}
 	if l.incident() != "" {
 		if verdict, reason, ok := l.suspicion(); ok {
 			return verdict, reason
 		}
 	}
-	if verdict, reason, ok := l.underWay(); ok {
+	if verdict, reason, ok := l.waits(New); ok {
 		return verdict, reason
 	}
 	if l.sharedIncident() {
@@ -321,20 +322,6 @@ func (l look) lastSteps() (Verdict, string) {
 		}
 	}
 	return Pass, l.comparison() + "; no sign of harm"
-}
-
-// underWay holds a step after which nobody may be left to compare with, the proof and the bake, while its last interval
-// is far beyond what the past tolerates.
-func (l look) underWay() (Verdict, string, bool) {
-	tolerated := l.c.BareTolerance * l.s.before(l.s.clumping(l.c.Clumping)).limit()
-	if l.step.bare() || l.s.Lately.share() < max(onsetLeast*l.c.GrossErrors, min(1, tolerated)) {
-		return Wait, "", false
-	}
-	text := "an incident is under way, errors " + rate(l.s.Lately.X, l.s.Lately.N) + " of both sides in the last interval: " + l.comparison()
-	if l.overdue() {
-		return Inconclusive, text, true
-	}
-	return Wait, text, true
 }
 
 func (l look) side(s Side) Counts {

@@ -204,7 +204,8 @@ func (r *run) pause(ctx context.Context, a ActPause) error {
 }
 
 // resume goes on at the same step. The time of the pause is not part of the step: what was counted meanwhile is not
-// judged, and the score goes on where it was. Where waiting had come to its end, a person grants the time once more.
+// judged, and the score goes on where it was; where harm was what paused it, a person has looked and the judge begins anew.
+// Where waiting had come to its end, a person grants the time once more.
 func (r *run) resume(ctx context.Context) error {
 	if now := time.Now(); r.state.Holding {
 		spent := r.state.Tick.Sub(r.state.Since)
@@ -212,6 +213,9 @@ func (r *run) resume(ctx context.Context) error {
 			spent = 0
 		}
 		r.state.Since, r.state.Tick, r.state.Seen = now.Add(-spent), now, now
+		if r.state.Cause == CauseBreach {
+			r.state.Resumes++
+		}
 	}
 	r.facts.Judgement = metrics.Judgement{}
 	why := "the pause is over"

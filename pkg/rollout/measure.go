@@ -98,6 +98,9 @@ func (r *run) judge(ctx context.Context) error {
 		tick.Fault = err.Error()
 	default:
 		r.counters, tick = r.counters.Step(series, from, now)
+		if s, ok := r.Meter.(metrics.Sampler); ok {
+			tick.Sampled = s.Sampled()
+		}
 		r.noteCallers(series)
 		r.noteBusy(tick)
 	}
@@ -179,7 +182,7 @@ func (r *run) blind() bool { return r.liveSource() && r.resumed && !r.counting }
 
 // JudgeStepOf is what a judge must know of the step that a state is at.
 func JudgeStepOf(s State, step PlannedStep) metrics.JudgeStep {
-	out := metrics.JudgeStep{Index: s.Step, Kind: step.Kind, Min: step.Min, Max: step.Max, MinRequests: step.MinRequests, Started: s.Since}
+	out := metrics.JudgeStep{Index: s.Step, Kind: step.Kind, Min: step.Min, Max: step.Max, MinRequests: step.MinRequests, Started: s.Since, Resumes: s.Resumes}
 	switch step.Exposure.By {
 	case policy.ByRequest:
 		out.Share = step.Exposure.Window.Share()

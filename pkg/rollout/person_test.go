@@ -281,3 +281,36 @@ func TestStateSaysWhatIsInForce(t *testing.T) {
 		}
 	})
 }
+
+// A person who goes on after the judge's word has looked: the judge is told, and begins anew. After a pause of a person's
+// own it is not, and the score stands.
+func TestAResumeTellsTheJudge(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := prepare(t, spec{})
+		b.tweak = func(x *rollout.Executor) { x.Attended = true }
+		inner, resumes := fakemesh.Judge{}, []int{}
+		b.judge = judgeFunc(func(s metrics.State, step metrics.JudgeStep, tick metrics.Tick, now time.Time) (metrics.State, metrics.Judgement) {
+			next, j := inner.Step(s, step, tick, now)
+			if resumes = append(resumes, step.Resumes); step.Index == 2 && step.Resumes == 0 {
+				j.Verdict, j.Pause, j.Reason = metrics.Fail, true, "nobody is left to compare with"
+			}
+			return next, j
+		})
+		go func() {
+			time.Sleep(20 * time.Second)
+			b.world.Ask(b.change.Target, rollout.RequestPause)
+			for range 2 {
+				time.Sleep(time.Hour / 2)
+				b.world.Ask(b.change.Target, rollout.RequestResume)
+			}
+		}()
+		got, err := b.runner("one").start()
+		endedAs(t, got, err, rollout.Succeeded, "")
+		if paused := len(fakemesh.Of[rollout.PausedEvent](b.sink)); paused != 2 || got.State.Resumes != 1 {
+			t.Errorf("%d pauses, %d resumes after the judge's word", paused, got.State.Resumes)
+		}
+		if resumes[0] != 0 || resumes[len(resumes)-1] != 1 {
+			t.Errorf("what the judge was told: %v", resumes)
+		}
+	})
+}

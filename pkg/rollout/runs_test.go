@@ -23,6 +23,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("%s: %v", phase, got)
 		}
 	}
+	s.Phase = rollout.Progressing
 	for range 40 {
 		s.Before = append(s.Before, span(2*time.Hour, time.Hour))
 	}

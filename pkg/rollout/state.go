@@ -124,6 +124,8 @@ type State struct {
 	Judge metrics.State `json:"judge,omitzero"`
 	Tick  time.Time     `json:"tick,omitzero"`
 	Seen  time.Time     `json:"seen,omitzero"`
+	// Resumes counts the times a person went on after the judge had found harm: its score begins anew each time.
+	Resumes int `json:"resumes,omitempty"`
 	// Polled is when the source was last asked, whether it answered or not.
 	Polled time.Time `json:"polled,omitzero"`
 

@@ -70,11 +70,15 @@ func (p *Provider) History(ctx context.Context, q metrics.PastQuery, now time.Ti
 	if h.Bounds, err = p.pastDurations(ctx, q, now, min(length, durationsPast), h.Tick, at); err != nil {
 		p.options.OnWarning("the durations of the past are left out: " + err.Error())
 	}
+	whole := metrics.History{Tick: h.Tick}
 	for _, t := range slices.Sorted(maps.Keys(ticks)) {
+		age := int(now.Sub(t.Time()).Round(h.Tick) / h.Tick)
+		whole.Ticks, whole.Ages = append(whole.Ticks, *ticks[t]), append(whole.Ages, age)
 		if q.Usual(t.Time(), h.Tick) {
-			h.Ticks = append(h.Ticks, *ticks[t])
+			h.Ticks, h.Ages = append(h.Ticks, *ticks[t]), append(h.Ages, age)
 		}
 	}
+	h.Recent = whole.RecentRate() // a rollout changes what fails, not how much is asked
 	return h, ctx.Err()
 }
 

@@ -129,8 +129,23 @@ func TestHistoryExceptRollouts(t *testing.T) {
 		if len(h.Ticks) > 0 {
 			got = h.Ticks[0][0].Requests
 		}
+		if h.RecentRate() != 395.0/120 {
+			t.Errorf("%g requests/s", h.RecentRate())
+		}
 		if got != c.want {
 			t.Errorf("without %g to %g s the first tick has %g requests, want %g", c.from, c.to, got, c.want)
 		}
+	}
+}
+
+// A gap in the recording is a gap in the history, not an earlier time that is taken for a later one.
+func TestHistoryWithAGap(t *testing.T) {
+	p := pastServer(t, bucketAnswer)
+	h, err := p.History(t.Context(), pastQuery(), at(125), 2*time.Minute)
+	if err != nil || len(h.Ages) != len(h.Ticks) {
+		t.Fatalf("%v, ages %v of %d ticks", err, h.Ages, len(h.Ticks))
+	}
+	if h.Ages[0]-h.Ages[1] != 1 {
+		t.Errorf("ages %v", h.Ages)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/meshpol/meshpol/pkg/metrics"
 )
 
+var _ metrics.Sampler = (*Provider)(nil)
+
 // sampling bounds an answer that is too large: half of the pods are asked, then a quarter, an eighth. A comparison
 // conditions on the counts, so that a sample of the pods is as valid as all of them and only slower (ANALYSIS.md section
 // 9). Once narrowed it stays so for the Provider's life, so that the same pods are asked each time.
@@ -36,6 +38,12 @@ func partPatterns() []string {
 
 // podsByInstance is how many pods of either side are asked by name, where those of all are too large an answer.
 const podsByInstance = 100
+
+// Sampled implements metrics.Sampler.
+func (p *Provider) Sampled() int {
+	level, _ := p.sampling.now()
+	return level
+}
 
 // now is the level and the label of pods' names.
 func (s *sampling) now() (int, model.LabelName) {
