@@ -134,7 +134,11 @@ func usable(d prometheus.Detection, address string) error {
 		if d.Skew < 0 {
 			where = "behind"
 		}
-		return fmt.Errorf("the clock of Prometheus at %s is %s %s this machine's: its samples could not be told apart by step; set the clocks right (NTP)", address, d.Skew.Abs(), where)
+		off := d.Skew.Abs().Round(time.Second).String()
+		if d.Skew.Abs() > 365*24*time.Hour {
+			off = "years"
+		}
+		return fmt.Errorf("the clock of Prometheus at %s is %s %s this machine's: its samples could not be told apart by step; set the clocks right (NTP)", address, off, where)
 	case d.Pods == 0:
 		return fmt.Errorf("Prometheus at %s has no statistics of any Envoy: it must scrape port 15090 of the sidecars", address)
 	default:

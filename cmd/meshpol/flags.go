@@ -246,6 +246,9 @@ func (f *rolloutFlags) checkSteps() error {
 	return nil
 }
 
+// mostHistory is what Prometheus answers at once in ticks of a minute: it refuses above 11,000.
+const mostHistory = 168 * time.Hour
+
 func (f *rolloutFlags) checkDurations() error {
 	for _, d := range []struct {
 		flag  string
@@ -255,6 +258,9 @@ func (f *rolloutFlags) checkDurations() error {
 		{"fold-watch", f.foldWatch}, {"tick", f.tick}, {"propagation-timeout", f.propagation}, {"deadline", f.deadline},
 		{"history", f.history},
 	} {
+		if d.flag == "history" && d.value > mostHistory {
+			return usage("--history %s: at most %s", d.value, mostHistory)
+		}
 		if d.value < 0 {
 			return usage("--%s %s: a time cannot be negative", d.flag, d.value)
 		}

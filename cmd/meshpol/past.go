@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshpol/meshpol/pkg/metrics"
 	"github.com/meshpol/meshpol/pkg/policy"
+	"github.com/meshpol/meshpol/pkg/policy/v1alpha1"
 	"github.com/meshpol/meshpol/pkg/rollout"
 )
 
@@ -13,6 +14,8 @@ import (
 type past struct {
 	facts     map[string]policy.MetricFacts
 	histories map[policy.Target]metrics.History
+	// unknown says why the histories are not known, where that has a reason.
+	unknown string
 }
 
 // standards is a source that knows which series it has.
@@ -59,13 +62,18 @@ func (p *planner) lookBack() time.Duration {
 // for the next target.
 func (s *session) remember(ctx context.Context, meter source, changes []policy.Change, length time.Duration) {
 	of, ok := meter.Provider.(metrics.Historian)
-	if length < time.Minute {
+	switch {
+	case length < time.Minute:
+		s.past.unknown = "the time before is left out (--history " + (v1alpha1.Duration{Duration: length}).Text() + ")"
+		return
+	case !ok:
+		s.past.unknown = "the proxies do not know the time before (--scrape " + scrapeProxies + ")"
 		return
 	}
 	told := false
 	for _, c := range changes {
 		q := s.mesh.Past(s.snapshot, c)
-		if !ok || q.Requests == "" {
+		if q.Requests == "" {
 			continue
 		}
 		q.Scrape, q.Except = meter.scrape, s.runs(ctx, c.Target)
@@ -74,7 +82,7 @@ func (s *session) remember(ctx context.Context, meter source, changes []policy.C
 			if !told {
 				s.app.warn("what %s did before is not known, going on without it: %v; it is read with range queries (/api/v1/query_range), --history 0 leaves it out", c.Target, err)
 			}
-			told = true
+			told, s.past.unknown = true, "the time before could not be read"
 			continue
 		}
 		s.past.histories[c.Target] = h

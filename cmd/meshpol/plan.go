@@ -128,8 +128,8 @@ func (p *planner) view(plan *rollout.Plan) (printer.PlanView, int) {
 	v.Forecast = &printer.ForecastView{Unknown: p.unforeseen, Limit: judgeConfig(a, plan, 0, metrics.History{}).PassMarginMax}
 	if f, known := p.forecast(plan); known {
 		v.Forecast.Forecast = f
-	} else if p.flags.history <= 0 {
-		v.Forecast.Unknown = "the time before is left out (--history 0)"
+	} else if p.session.past.unknown != "" {
+		v.Forecast.Unknown = p.session.past.unknown
 	} else if v.Forecast.Unknown == "" && !p.session.past.histories[plan.Change.Target].Empty() {
 		v.Forecast.Unknown = "its clients sent no request in the last half hour"
 	} else if v.Forecast.Unknown == "" {

@@ -96,6 +96,8 @@ func (l look) tooFew(side Side, n, need float64) string {
 		return "none of the series belongs to a side of this rollout"
 	case seen[side] == 0:
 		return fmt.Sprintf("only the %s side has series", other)
+	case n == 0 && l.side(other).Requests == 0:
+		return "neither side counts requests"
 	case n == 0:
 		return fmt.Sprintf("only the %s side counts requests (%s)", other, number(l.side(other).Requests))
 	default:

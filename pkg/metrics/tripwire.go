@@ -93,6 +93,9 @@ type Trip struct {
 // Step takes one reading in: increments per pod since the last reading. The zero TripState begins a rollout.
 func (w Tripwire) Step(s TripState, step JudgeStep, tick Tick) (TripState, Trip) {
 	seconds := tick.To.Sub(tick.From).Seconds()
+	if !w.sound(s) {
+		s = TripState{}
+	}
 	if s.Begun == 0 {
 		s.A, s.Rem = 0, 1
 	}
@@ -122,6 +125,24 @@ func (w Tripwire) Step(s TripState, step JudgeStep, tick Tick) (TripState, Trip)
 	}
 	return s, w.said(s, step, sum, "")
 }
+
+// sound tells that a state read from somewhere can be one that Step has returned. Another one begins anew: it has no score
+// to lose, and must not trip by what somebody wrote into it.
+func (w Tripwire) sound(s TripState) bool {
+	ok := func(v, most float64) bool { return v >= 0 && v <= most } // NaN is not
+	for _, group := range s.Open {
+		for _, v := range group {
+			if !ok(v, mostOpen) {
+				return false
+			}
+		}
+	}
+	groups := max(1, w.Config.RequestGroups, w.Config.InstanceGroups)
+	return ok(s.A, scoreCap) && ok(max(0, s.Rem), 1) && s.Begun >= 0 && s.Groups >= 0 && s.Groups <= groups && len(s.Open) <= groups && s.Age >= 0
+}
+
+// mostOpen is more than an observation of seconds can hold.
+const mostOpen = 1e9
 
 // enter begins a step: pods are dealt anew. By instance it is a new cohort, but the score goes on.
 func (s TripState) enter(step JudgeStep) (TripState, bool) {

@@ -186,3 +186,25 @@ func TestTripwireKnowsItsSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestTripwireBeginsAnewAfterGarbage: what somebody wrote into a saved state neither trips nor breaks anything.
+func TestTripwireBeginsAnewAfterGarbage(t *testing.T) {
+	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	healthy := metrics.Tick{From: at, To: at.Add(time.Second), Pods: map[string]map[metrics.Side]metrics.Counts{
+		"shop/a": {metrics.New: {Requests: 20}, metrics.Old: {Requests: 180}}, "shop/b": {metrics.New: {Requests: 20}, metrics.Old: {Requests: 180}},
+	}}
+	step := metrics.JudgeStep{Index: 1, Kind: metrics.StepWatch, Share: 0.1}
+	for _, text := range []string{
+		`{"a": 1e308, "n": 1, "step": 1}`, `{"a": -1, "n": 1, "step": 1}`, `{"r": 7, "n": 1}`, `{"n": -3}`, `{"n": 1, "step": 1, "k": 2000000000}`,
+		`{"n": 1, "step": 1, "k": -1}`, `{"n": 1, "step": 1, "age": -5}`, `{"n": 1, "step": 1, "open": [[-1, 0, 0, 0]]}`,
+	} {
+		var s metrics.TripState
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		next, trip := wire(0.001).Step(s, step, healthy)
+		if trip.Tripped || next.Begun != 1 || next.Groups > 4 {
+			t.Errorf("%s: %+v, tripped %t", text, next, trip.Tripped)
+		}
+	}
+}

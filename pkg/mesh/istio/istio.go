@@ -225,7 +225,7 @@ func (f *finder) remarks(sites []site, p *pools, e policy.Exposure) []string {
 		out = append(out, note(noteShareOfPool,
 			p.rule.key.String()+": each proxy counts alone and sees a share of the requests; use canary by instance, or expect no Pass below 100 %"))
 	}
-	if slices.ContainsFunc(f.ports, func(sp servicePort) bool { return sp.grpc && f.concerns(sp) }) && e.By != policy.All {
+	if slices.ContainsFunc(f.ports, func(sp servicePort) bool { return sp.grpc && f.concerns(sp) }) && e.By != policy.All && !f.s.Metrics[f.host.fqdn()].Cohorts {
 		out = append(out, note(noteGRPC,
 			"service "+f.host.namespace+"/"+f.host.name+" has gRPC ports: by request their failures are seen only where istio_requests_total has the tag meshpol_cohort"))
 	}

@@ -33,6 +33,7 @@ const (
 	NoSeries      Kind = "no series"      // nothing answers a query that is to give one number
 	ManySeries    Kind = "many series"    // more than one number does
 	OwnFile       Kind = "own file"       // a token, certificate or key of ours cannot be read
+	Redirect      Kind = "redirect"       // it sends questions elsewhere, where credentials do not follow
 )
 
 // Error is a failed question with a next step in its text. It never contains credentials.
@@ -85,6 +86,8 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("no series answers the query %s", e.Query)
 	case ManySeries:
 		return fmt.Sprintf("the query %s gives %v where one number is wanted: sum or average them", e.Query, e.Err)
+	case Redirect:
+		return fmt.Sprintf("Prometheus at %s sends questions on to %v: name that address, if it is the one meant", e.Address, cause(e.Err))
 	case OwnFile:
 		return fmt.Sprintf("Prometheus at %s was not asked: %v", e.Address, cause(e.Err))
 	default:
@@ -127,6 +130,16 @@ func apiText(e *promv1.Error) string {
 	return e.Msg + ": " + detail
 }
 
+// redirectError is where a source wants to be asked instead, without user and query.
+type redirectError struct{ to string }
+
+func (e *redirectError) Error() string { return e.to }
+
+// noRedirects refuses to be sent elsewhere: the transport gives every request the credentials, whatever its host.
+func noRedirects(req *http.Request, _ []*http.Request) error {
+	return &redirectError{to: req.URL.Scheme + "://" + req.URL.Host + req.URL.Path}
+}
+
 // classify turns any error of the client into ours.
 func classify(err error, address, query string) *Error {
 	out := &Error{Address: address, Query: query, Err: err}
@@ -143,9 +156,12 @@ func kindOfTransport(err error) Kind {
 	var large *tooLargeError
 	var netErr net.Error
 	var file *fs.PathError
+	var elsewhere *redirectError
 	switch {
 	case errors.As(err, &file):
 		return OwnFile
+	case errors.As(err, &elsewhere):
+		return Redirect
 	case errors.As(err, &large):
 		return TooLarge
 	case isTLS(err):

@@ -26,6 +26,8 @@ const (
 	usualScrape   = 15 * time.Second
 	durationsPast = time.Hour
 	halfLabel     = "meshpol_half"
+	// mostInATick is more than any service serves in a tick: what is above is no count.
+	mostInATick = 1e12
 )
 
 // pastTickOf is the shortest time that is at least a minute and has a whole number of scrapes.
@@ -136,7 +138,7 @@ func boundsOf(matrix model.Matrix) []float64 {
 func each(matrix model.Matrix, visit func(t model.Time, m model.Metric, v float64)) {
 	for _, s := range matrix {
 		for _, x := range s.Values {
-			if v := float64(x.Value); v >= 0 && !math.IsInf(v, 0) { // NaN is not >= 0
+			if v := float64(x.Value); v >= 0 && v < mostInATick { // NaN is not >= 0
 				visit(x.Timestamp, s.Metric, v)
 			}
 		}

@@ -43,7 +43,7 @@ func New(o Options) (*Provider, error) {
 		return nil, err
 	}
 	u.User = nil
-	client, err := api.NewClient(api.Config{Address: u.String(), Client: &http.Client{Transport: transport}})
+	client, err := api.NewClient(api.Config{Address: u.String(), Client: &http.Client{Transport: transport, CheckRedirect: noRedirects}})
 	if err != nil {
 		return nil, fmt.Errorf("opening Prometheus: %w", err)
 	}

@@ -210,6 +210,30 @@ func TestOwnMistakes(t *testing.T) {
 	}
 }
 
+// TestCredentialsStay: whoever is asked cannot have the token sent on to somebody else.
+func TestCredentialsStay(t *testing.T) {
+	var got []string
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got = append(got, r.Header.Get("Authorization")+r.Header.Get("X-Scope"))
+	}))
+	t.Cleanup(other.Close)
+	for _, code := range []int{http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		s := httptest.NewServer(http.RedirectHandler(other.URL+"/graph?a=secret", code))
+		t.Cleanup(s.Close)
+		p, err := New(Options{URL: s.URL, BearerToken: "t0k3n", Headers: map[string]string{"X-Scope": "me"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e *Error
+		if err := p.Ping(t.Context()); !errors.As(err, &e) || e.Kind != Redirect || e.Retry() || !strings.Contains(err.Error(), "sends questions on to "+other.URL+"/graph:") {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	if len(got) > 0 {
+		t.Errorf("it was asked with %q", got)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
