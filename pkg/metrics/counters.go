@@ -79,13 +79,6 @@ func (c Counters) WithStarts(started map[string]time.Time) Counters {
 	return c
 }
 
-// SinceExposure tells counters that have not counted yet where the exposure began: at the first interval of a step. A
-// runner that goes on inside a step does without.
-func (c Counters) SinceExposure(at time.Time) Counters {
-	c.cut = at
-	return c
-}
-
 // Step counts the interval (from, to]. Series may hold samples from before and samples that were used already.
 func (c Counters) Step(series []Series, from, to time.Time) (Counters, Tick) {
 	next := c
@@ -102,6 +95,7 @@ func (c Counters) Step(series []Series, from, to time.Time) (Counters, Tick) {
 		w.count(s)
 	}
 	w.finish()
+	w.tick.Lost = w.lost()
 	next.forget()
 	return next, w.tick
 }

@@ -381,29 +381,3 @@ func FuzzCounters(f *testing.F) {
 		}
 	})
 }
-
-// TestFirstIntervalOfAnExposure: what two scrapes hold together of the time before and after the exposure began counts
-// for neither side, be their series old or born between the two. Where all series are born with the rollout, all count.
-func TestFirstIntervalOfAnExposure(t *testing.T) {
-	q := Query{Rules: []SeriesRule{{NameContains: "half", Side: New, Class: ClassCode}, {NameContains: "none", Side: Old, Class: ClassCode}}}
-	series := []Series{code("shop/a", "none", "200", 0, 1000, 5, 1200, 10, 1300, 15, 1400), code("shop/a", "half", "200", 10, 90, 15, 190)}
-	for name, c := range map[string]struct {
-		since    float64
-		fromZero bool
-		new, old float64
-	}{
-		"the exposure began at 6 s":                   {since: 6, new: 100, old: 100},
-		"a runner goes on":                            {new: 190, old: 200},
-		"the exposure began, series of the rollout's": {since: 6, fromZero: true, new: 190, old: 100},
-	} {
-		q.FromZero = c.fromZero
-		counters := NewCounters(q)
-		if c.since > 0 {
-			counters = counters.SinceExposure(sec(c.since))
-		}
-		_, tick := counters.Step(series, sec(6), sec(16))
-		if p := tick.Pods["shop/a"]; p[New].Requests != c.new || p[Old].Requests != c.old {
-			t.Errorf("%s: %v, want %v and %v", name, p, c.new, c.old)
-		}
-	}
-}

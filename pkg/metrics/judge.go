@@ -51,6 +51,7 @@ func (s score) enter(state State, step JudgeStep) (score, State) {
 func (j SequentialJudge) advance(s score, state State, step JudgeStep, tick Tick, now time.Time) (score, State, Judgement) {
 	s = s.noteSource(tick)
 	if tick.Fault == "" && !tick.From.Before(step.Started.Add(-time.Second)) {
+		s.Blind += tick.Lost.Milliseconds()
 		s, state = j.observe(s, state, step, tick)
 	}
 	l := look{c: j.Config, s: s, step: step, tick: tick, now: now, fresh: state, elapsed: now.Sub(step.Started)}

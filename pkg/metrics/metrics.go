@@ -124,6 +124,8 @@ type Tick struct {
 	Newest time.Time
 	// Series counts the classified series of each side, those without a request in the interval too.
 	Series map[Side]int
+	// Lost is how much of the interval's beginning is counted for nobody.
+	Lost time.Duration
 	// Sampled is what the source's Sampler says: pods that were not asked are not silent.
 	Sampled int
 	// Problems are data errors (a NaN, a negative counter) in words; the samples were ignored.

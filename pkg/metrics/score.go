@@ -32,6 +32,8 @@ type score struct {
 	// Pending are the strata's counts since PendingFrom (Unix milliseconds) that are not scored yet.
 	Pending     []cell `json:"pending,omitempty"`
 	PendingFrom int64  `json:"from,omitempty"`
+	// Blind is how many milliseconds of the step were counted for nobody.
+	Blind int64 `json:"blind,omitempty"`
 	// Shares test the share, step-wise; Volume is how much flowed.
 	Shares shares `json:"shares"`
 	// Usable is the share of the requests that the split can place, as step 0 has shown it; 0 where it has not.
@@ -216,7 +218,7 @@ func (s score) encode() json.RawMessage {
 // every step has a cohort of its own, so that a score would leave out other pods than it means to. And the fold has
 // nobody left to compare with: an incident of both sides that ended the bake must not decide there.
 func (s score) beginStep(step JudgeStep) score {
-	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares = nil, nil, 0, nil, 0, shares{}
+	s.Pods, s.Stable, s.K, s.Pending, s.PendingFrom, s.Shares, s.Blind = nil, nil, 0, nil, 0, shares{}, 0
 	whole := s.Onset != nil
 	s.Back, s.Veto, s.Onset, s.Incident, s.Spell, s.Volume = nil, nil, nil, nil, spells{}, s.Volume.nextStep()
 	anew := !s.Begun || step.ByInstance || step.bare()

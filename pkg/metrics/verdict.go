@@ -228,8 +228,8 @@ func (l look) waits(sides ...Side) (Verdict, string, bool) {
 		return verdict, reason, true
 	}
 	switch {
-	case l.elapsed < l.step.Min:
-		return Wait, "waiting: " + seconds(l.elapsed) + " of " + seconds(l.step.Min), true
+	case l.observed() < l.step.Min:
+		return Wait, "waiting: " + seconds(l.observed()) + " of " + seconds(l.step.Min), true
 	case l.fresh.Ticks == 0:
 		return Wait, "waiting: the first " + seconds(l.c.Tick) + " are not full", true
 	default:
