@@ -124,18 +124,27 @@ func (p *planner) view(plan *rollout.Plan) (printer.PlanView, int) {
 	if len(plan.Steps) == 0 || p.flags.noAnalysis {
 		return v, writes
 	}
-	a := p.doc.Spec.Analysis
-	v.Forecast = &printer.ForecastView{Unknown: p.unforeseen, Limit: judgeConfig(a, plan, 0, metrics.History{}).PassMarginMax}
-	if f, known := p.forecast(plan); known {
-		v.Forecast.Forecast = f
-	} else if p.session.past.unknown != "" {
-		v.Forecast.Unknown = p.session.past.unknown
-	} else if v.Forecast.Unknown == "" && !p.session.past.histories[plan.Change.Target].Empty() {
-		v.Forecast.Unknown = "its clients sent no request in the last half hour"
-	} else if v.Forecast.Unknown == "" {
-		v.Forecast.Unknown = "the metrics source has no requests of its clients in the last hours (istio_requests_total)"
-	}
+	v.Forecast = p.foretold(plan)
 	return v, writes
+}
+
+// foretold is what may be promised of a plan, or why nothing may.
+func (p *planner) foretold(plan *rollout.Plan) *printer.ForecastView {
+	v := &printer.ForecastView{Unknown: p.unforeseen, Accepted: plan.Settings.OnInconclusive == "promote"}
+	v.Limit = judgeConfig(p.doc.Spec.Analysis, plan, 0, metrics.History{}).PassMarginMax
+	f, known := p.forecast(plan)
+	switch {
+	case known:
+		v.Forecast = f
+	case p.session.past.unknown != "":
+		v.Unknown = p.session.past.unknown
+	case v.Unknown != "":
+	case !p.session.past.histories[plan.Change.Target].Empty():
+		v.Unknown = "its clients sent no request in the last half hour"
+	default:
+		v.Unknown = "the metrics source has no requests of its clients in the last hours (istio_requests_total)"
+	}
+	return v
 }
 
 // planView shows a plan and counts its writes.

@@ -99,6 +99,9 @@ func (r *runner) start(ctx context.Context, p *planner, c policy.Change) error {
 	if p.strategyName() == "direct" && !plan.Settings.NoAnalysis && r.session.past.histories[c.Target].Empty() {
 		r.session.app.warn("nothing is known of the time before: more than 5 %% of errors afterwards count as harm, whatever there was before; to bring a cure into an outage: --no-analysis")
 	}
+	if !plan.Settings.NoAnalysis {
+		plan.Notes = append(slices.Clone(plan.Notes), p.foretold(plan).Advice()...)
+	}
 	state, err := x.Begin(ready, plan, r.holder, started)
 	if err != nil {
 		return beginError(err)

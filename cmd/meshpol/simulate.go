@@ -188,7 +188,7 @@ func (p *planner) simulated(ctx context.Context, c policy.Change, o simulate.Opt
 		o.Tripwire = &wire
 	}
 	if f, known := metrics.ForecastOf(before, plannedLengths(o.Plan, o.Traffic.Pods), config); known && !o.Plan.Settings.NoAnalysis {
-		forecast := printer.ForecastView{Forecast: f, Limit: config.PassMarginMax}
+		forecast := printer.ForecastView{Forecast: f, Limit: config.PassMarginMax, Accepted: o.Plan.Settings.OnInconclusive == "promote"}
 		view.Notes = append(view.Notes, forecast.Advice()...)
 	}
 	view.Report, err = simulate.Run(ctx, o)

@@ -15,6 +15,8 @@ type ForecastView struct {
 	Unknown string
 	// Limit is the largest bound that the proof accepts.
 	Limit float64
+	// Accepted tells that the rollout goes on where the proof shows too little.
+	Accepted bool
 }
 
 // ForecastDocument is a forecast as a document; times are in seconds.
@@ -34,6 +36,8 @@ type ForecastDocument struct {
 	Bound        float64        `json:"bound,omitempty"`
 	ProofSeconds float64        `json:"proofSeconds,omitempty"`
 	Harms        []HarmDocument `json:"harms,omitempty"`
+	// Advice is what to do where the proof will end without a Pass.
+	Advice string `json:"advice,omitempty"`
 }
 
 // HarmDocument is a harm with the requests that it costs until it is taken back.
@@ -54,6 +58,7 @@ func (v *ForecastView) document() *ForecastDocument {
 	doc := &ForecastDocument{
 		RequestsPerSecond: t.RPS, ErrorRate: t.ErrorRate, Clumping: t.Phi, HistorySeconds: v.Seconds,
 		ExpectedSeconds: v.Expected.Seconds(), LongestSeconds: v.Longest.Seconds(), Bound: v.Bound, ProofSeconds: v.Proof.Seconds(),
+		Advice: strings.Join(v.Advice(), "; "),
 	}
 	for _, h := range v.Harms {
 		one := HarmDocument{Harm: fmt.Sprintf("%gx", h.Ratio), Requests: h.Requests}
@@ -77,6 +82,9 @@ func (v *ForecastView) lines() []string {
 	out := []string{fmt.Sprintf("traffic: %.3g %s; in the last %s %s of them failed, %s",
 		t.RPS, singular(t.RPS, "request/s", "requests/s"), span(time.Duration(v.Seconds*float64(time.Second))), share(t.ErrorRate, 1), clumpText(v.Forecast))}
 	good := fmt.Sprintf("a good policy: about %s, at the longest %s without pauses", span(v.Expected), span(v.Longest))
+	if len(v.Advice()) > 0 {
+		good = fmt.Sprintf("a good policy: no Pass, at the longest %s without pauses", span(v.Longest))
+	}
 	if v.ProofMax > 0 {
 		good += "; " + v.proofText()
 	}
@@ -84,15 +92,18 @@ func (v *ForecastView) lines() []string {
 	if len(v.Harms) > 0 {
 		out = append(out, "a bad policy: requests harmed until the judge takes it back: "+v.harmText())
 	}
-	return append(out, v.Advice()...)
+	for _, a := range v.Advice() {
+		out = append(out, "advice: "+a)
+	}
+	return out
 }
 
 // Advice is what to do about a proof that will show too little; none where it will show enough.
 func (v *ForecastView) Advice() []string {
-	if v.ProofMax == 0 || (v.Bound > 0 && v.Bound <= v.Limit) {
+	if v == nil || v.Unknown != "" || v.Accepted || v.ProofMax == 0 || (v.Bound > 0 && v.Bound <= v.Limit) {
 		return nil
 	}
-	return []string{fmt.Sprintf("advice: the proof will end without a Pass (it accepts up to %g×): give it hours (--step-max 2h), "+
+	return []string{fmt.Sprintf("the proof will end without a Pass (it accepts up to %g×): give it hours (--step-max 2h), "+
 		"set analysis.slo, or accept it (onInconclusive: promote)", v.Limit)}
 }
 
