@@ -29,7 +29,7 @@
 //
 //	started      digest, steps, resumed, notes?
 //	rehearsed    writes, tookSeconds
-//	stepStarted  index (from 0), steps, name, exposure {mode, by, share?, text}, reach?, asked?
+//	stepStarted  index (from 0), steps, name, exposure {mode, by, share?, text}, reach?, asked?, again?
 //	wrote        object {apiVersion, kind, namespace, name}, op (create, update, delete), why
 //	labelled     pods, added
 //	proved       proof {confirmed, concerned, unconcerned, tookSeconds, stragglers?, rejected? [{proxy, message}]}, why

@@ -32,6 +32,7 @@ type line struct {
 	Exposure  *wireExposure      `json:"exposure,omitempty"`
 	Reach     string             `json:"reach,omitempty"`
 	Asked     string             `json:"asked,omitempty"`
+	Again     bool               `json:"again,omitempty"`
 	Object    *rollout.Ref       `json:"object,omitempty"`
 	Op        rollout.Op         `json:"op,omitempty"`
 	Conflicts []string           `json:"conflicts,omitempty"`
@@ -94,7 +95,7 @@ func wire(e rollout.Event) line {
 		l.Event, l.Writes, l.Took = "rehearsed", &e.Writes, inSeconds(e.Took)
 	case rollout.StepStarted:
 		l.Event, l.Index, l.Steps, l.Name = "stepStarted", &e.Index, &e.Steps, e.Name
-		l.Reach, l.Asked = e.Reach, e.Asked
+		l.Reach, l.Asked, l.Again = e.Reach, e.Asked, e.Again
 		l.Exposure = &wireExposure{Mode: e.Exposure.Mode, By: e.Exposure.By, Share: e.Exposure.Share, Text: e.Exposure.String()}
 	case rollout.Wrote:
 		l.Event, l.Object, l.Op, l.Why = "wrote", &e.Object, e.Op, &e.Why

@@ -140,6 +140,9 @@ func (t *textLines) step(e rollout.StepStarted) {
 	r.paused = false
 	r.proof, r.judged, r.said = nil, metrics.Judgement{}, e.At
 	text := "begins: " + r.exposed
+	if e.Again {
+		text = "goes on: " + r.exposed
+	}
 	if e.Asked != "" {
 		text += " (" + oneLine(e.Asked) + ")"
 	}

@@ -46,6 +46,8 @@ type StepStarted struct {
 	// something else: "asked 1 % of 8 client pods".
 	Reach string `json:"reach,omitempty"`
 	Asked string `json:"asked,omitempty"`
+	// Again tells that this run goes on in a step that an earlier one has begun.
+	Again bool `json:"again,omitempty"`
 }
 
 // Wrote says that an object was written.

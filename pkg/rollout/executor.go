@@ -132,6 +132,9 @@ func (r *run) begin() {
 	}
 	started.Notes = append(slices.Clone(r.plan.Notes), foldNotes(r.plan)...)
 	r.emit(started)
+	if r.resumed && r.state.Holding && r.state.Step < len(r.plan.Steps) {
+		r.announce()
+	}
 }
 
 func foldNotes(p *Plan) []string {

@@ -265,6 +265,6 @@ func (r *run) announce() {
 	}
 	r.announced = r.state.Step + 1
 	step := r.plan.Steps[r.state.Step]
-	r.emit(StepStarted{Head: r.head(), Index: r.state.Step, Steps: len(r.plan.Steps), Name: step.Name,
+	r.emit(StepStarted{Head: r.head(), Index: r.state.Step, Steps: len(r.plan.Steps), Name: step.Name, Again: r.state.Holding,
 		Exposure: step.Exposure, Reach: Reach(step.Exposure, len(r.facts.Candidates)), Asked: Asked(step.Exposure, len(r.facts.Candidates))})
 }

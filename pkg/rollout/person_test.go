@@ -249,6 +249,13 @@ func TestPausedSaysWhatIsInForce(t *testing.T) {
 				if got.State.Exposed != want {
 					t.Errorf("the state says %q, want %q", got.State.Exposed, want)
 				}
+				begun := len(fakemesh.Of[rollout.StepStarted](b.sink))
+				b.tweak = nil
+				got, err = b.runner("two").resume(rollout.RequestResume)
+				endedAs(t, got, err, rollout.Succeeded, "")
+				if again := fakemesh.Of[rollout.StepStarted](b.sink)[begun]; !again.Again || again.Exposure.String() != want {
+					t.Errorf("went on in %q, again %t", again.Exposure, again.Again)
+				}
 			})
 		})
 	}
