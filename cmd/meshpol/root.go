@@ -56,7 +56,7 @@ file (step-min: 2m), then from its default.
 The answer is written to standard output, progress and errors to standard error. With -o json or -o yaml the answer is
 one document; with -o jsonl events are JSON lines on standard error, too.
 
-` + allExits(),
+` + allExits() + "\n  11  " + exitMeanings()[exitChanges],
 		Args:              asUsage(cobra.NoArgs),
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:      true,

@@ -220,9 +220,18 @@ func (p *Printer) statusFacts(v StatusView, now time.Time) [][2]string {
 		{"writes to", some(touched, 10)},
 		{"holder", v.holderText(now)},
 		{"started", moment(s.Started, now)},
+		{"ended", ended(s, now)},
 		{"deadline", deadline(s, now)},
 		{"plan", shortDigest(s.Digest)},
 	}
+}
+
+// ended is when a rollout came to its end; empty while it has not.
+func ended(s rollout.State, now time.Time) string {
+	if !s.Phase.Ended() {
+		return ""
+	}
+	return moment(s.Updated, now)
 }
 
 // soFar is the judgement of the step that runs, from the sums in its state.

@@ -193,3 +193,15 @@ func TestHarmOfBothSidesDoesNotReachEverybody(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalsAreNamed: whoever tightens a breaker and sees it refuse learns that it is the policy, and how to allow it.
+func TestRefusalsAreNamed(t *testing.T) {
+	for allowed, want := range map[float64]bool{0: true, 0.5: false} {
+		config := DefaultJudgeConfig()
+		config.AllowRefused = allowed
+		l := look{c: config, step: JudgeStep{Index: 1, Kind: StepWatch}, fresh: State{New: Counts{Requests: 200, Errors: 110, Refused: 107}, Old: Counts{Requests: 2000}}}
+		if got := l.comparison(); strings.Contains(got, "107 of the new ones are the policy's own refusals (analysis.allow.refused)") != want {
+			t.Errorf("allowed %g: %s", allowed, got)
+		}
+	}
+}
