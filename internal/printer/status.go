@@ -236,7 +236,7 @@ func ended(s rollout.State, now time.Time) string {
 
 // soFar is the judgement of the step that runs, from the sums in its state.
 func soFar(s rollout.State) string {
-	if s.Phase.Ended() || (s.Judge.New.Requests == 0 && s.Judge.Old.Requests == 0) {
+	if s.Phase.Ended() || s.Judge.Step != s.Step || (s.Judge.New.Requests == 0 && s.Judge.Old.Requests == 0) {
 		return ""
 	}
 	elapsed := 0.0

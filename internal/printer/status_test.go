@@ -23,7 +23,7 @@ func running() printer.StatusView {
 		Policies: []policy.Key{{Kind: "Timeout", Namespace: "shop", Name: "cart"}},
 		Phase:    rollout.Progressing, Exposed: "1 % of requests", Step: 1, Steps: 6, Holding: true, Since: start().Add(9 * time.Minute),
 		Touched:  []rollout.Touched{{Ref: route()}},
-		Judge:    metrics.State{New: metrics.Counts{Requests: 41}, Old: metrics.Counts{Requests: 4012, Errors: 3}},
+		Judge:    metrics.State{Step: 1, New: metrics.Counts{Requests: 41}, Old: metrics.Counts{Requests: 4012, Errors: 3}},
 		Results:  []rollout.StepResult{{Name: "step 0", Judgement: judgement(metrics.Pass, "both halves alike", 2, 2013, 3, 1999, 120), Confirmed: 6, Barrier: 0.4}},
 		Started:  start(),
 		Updated:  now().Add(-5 * time.Second),
@@ -42,7 +42,7 @@ func orphaned() printer.StatusView {
 
 func ended(p rollout.Phase, cause rollout.Cause, reason string) printer.StatusView {
 	v := running()
-	v.State.Phase, v.State.Cause, v.State.Reason, v.State.Step = p, cause, reason, 5
+	v.State.Phase, v.State.Cause, v.State.Reason, v.State.Step, v.State.Judge.Step = p, cause, reason, 5, 5
 	v.Lock, v.State.Exposed = rollout.Lock{}, ""
 	return v
 }
@@ -52,6 +52,7 @@ func views() map[string]printer.StatusView {
 	paused.State.Phase, paused.State.Cause, paused.State.Reason = rollout.Paused, rollout.CauseInconclusive, "no verdict after 10 min"
 	paused.Lock = rollout.Lock{}
 	staged := running()
+	staged.State.Judge.Step = 0 // the sums are of the step before
 	staged.State.Exposed, staged.Next = "staged, identical halves", "meshpol rollout promote cart-timeout -n shop"
 	rollingBack, failedOut := ended(rollout.RollingBack, rollout.CausePerson, "abort by anna"), ended(rollout.Failed, rollout.CauseEdited, "conflict")
 	failedIn := ended(rollout.Failed, rollout.CauseInternal, "connection refused")

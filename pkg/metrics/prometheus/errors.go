@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,6 +122,10 @@ func cause(err error) string {
 // apiText is Prometheus' own message; a proxy's page is cut to its first line.
 func apiText(e *promv1.Error) string {
 	detail, _, _ := strings.Cut(strings.TrimSpace(e.Detail), "\n")
+	var status struct{ Kind, Message string } // what the API server says of its service proxy
+	if err := json.Unmarshal([]byte(detail), &status); err == nil && status.Kind == "Status" {
+		detail = status.Message
+	}
 	if len(detail) > 200 {
 		detail = detail[:200] + "…"
 	}

@@ -153,6 +153,7 @@ func TestErrorsAreUnderstood(t *testing.T) {
 		{"Prometheus gave up", 503, `{"status":"error","errorType":"timeout","error":"query timed out"}`, Server, "503", true},
 		{"its own timeout", 400, `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`, Server, "timed out", true},
 		{"broken gateway", 502, "<html>\nBad Gateway</html>", Server, "502: <html>", true},
+		{"nothing behind the service", 503, `{"kind":"Status","apiVersion":"v1","message":"no endpoints available for service \"prometheus\"","code":503}`, Server, `503: no endpoints available for service "prometheus"`, true},
 		{"too many questions", 429, "slow down", Server, "could not answer: client error: 429: slow down", true},
 		{"some web site", 200, "<html>hello</html>", BadAnswer, "is not Prometheus", false},
 		{"not found", 404, strings.Repeat("x", 500), BadAnswer, "…", false},
