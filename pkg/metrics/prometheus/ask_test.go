@@ -22,7 +22,7 @@ func TestAsk(t *testing.T) {
 		"no number":      {answer("vector", `[{"metric":{},"value":[1,"NaN"]}]`), math.NaN(), ""},
 		"none":           {answer("vector", `[]`), 0, "no series answers the query sum(orders)"},
 		"two series":     {answer("vector", `[{"metric":{"a":"b"},"value":[1,"7"]},{"metric":{},"value":[1,"7"]}]`), 0, "the query sum(orders) gives 2 series where one number is wanted"},
-		"a range":        {answer("matrix", `[]`), 0, "instead of one number"},
+		"a range":        {answer("matrix", `[]`), 0, "gives a matrix where one number is wanted"},
 		"a wrong query":  {`{"status":"error","errorType":"bad_data","error":"parse error"}`, 0, "parse error"},
 		"something else": {`<html>`, 0, "Prometheus"},
 	} {

@@ -32,7 +32,7 @@ const (
 	Server        Kind = "server"         // 5xx, too many questions (429), or a query that Prometheus itself gave up
 	BadAnswer     Kind = "bad answer"     // something answered, but not as Prometheus does
 	NoSeries      Kind = "no series"      // nothing answers a query that is to give one number
-	ManySeries    Kind = "many series"    // more than one number does
+	ManySeries    Kind = "many series"    // something else than one number does
 	OwnFile       Kind = "own file"       // a token, certificate or key of ours cannot be read
 	Redirect      Kind = "redirect"       // it sends questions elsewhere, where credentials do not follow
 )

@@ -90,6 +90,8 @@ func (p *Provider) Ask(ctx context.Context, query string, now time.Time) (float6
 			return float64(v[0].Value), nil
 		}
 		return 0, &Error{Kind: ManySeries, Address: p.address, Query: query, Err: fmt.Errorf("%d series", len(v))}
+	case model.Matrix, *model.String:
+		return 0, &Error{Kind: ManySeries, Address: p.address, Query: query, Err: fmt.Errorf("a %s", value.Type())}
 	}
 	return 0, p.unexpected(query, value, "one number")
 }
