@@ -12,7 +12,7 @@ func (s *study) page() (string, map[string]string, error) {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# Analysis
 
-What the judge does with many services and many harms, and what the rules of Flagger, Argo Rollouts and Kayenta do with the same traffic. Every figure is simulated by the code behind [meshpol simulate](simulate.md), where traffic, harms and rules are described: %d rollouts a cell, seed 1, 12 s from a decision to its effect. The judge knows six hours of the old policy, with the same trouble, as where a Prometheus has them. Written by `+"`make analysis`"+`; do not edit.
+What the judge does with many services and many harms, and what the rules of Flagger, Argo Rollouts and Kayenta do with the same traffic. Every figure is simulated by the code behind [meshpol simulate](simulate.md), where traffic, harms and rules are described: %d rollouts a cell, seed 1, 12 s from a decision to its effect. The judge knows six hours of the old policy, with the same trouble, as where a Prometheus has them: one of %d drawn pasts a run. The tripwire watches by request. Written by `+"`make analysis`"+`; do not edit.
 
 What was seen in no run may still happen: after %d runs, 0 %% means below %s, with 95 %% confidence.
 
@@ -20,7 +20,7 @@ What was seen in no run may still happen: after %d runs, 0 %% means below %s, wi
 
 The default canary: step 0, 1, 5, 25, 50 %%, bake, fold. *Pass at ≤ 2×*: the proof showed that the new error rate is below twice the old one; *weaker*: up to ten times.
 
-`, s.runs, s.runs, percent(simulate.Tally{Runs: s.runs}.Upper(simulate.Failed)))
+`, s.runs, histories, s.runs, percent(simulate.Tally{Runs: s.runs}.Upper(simulate.Failed)))
 	if err := s.goodServices(&out); err != nil {
 		return "", nil, err
 	}

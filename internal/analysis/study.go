@@ -60,14 +60,30 @@ func ticks(p *rollout.Plan) int {
 	return max(1, int(sum/p.Settings.Tick))
 }
 
-// run simulates; a judge that is not chosen yet knows six hours of the old policy.
+// histories is how many pasts of a service are drawn for a cell: how much few errors seem to clump differs from one to the
+// next.
+const histories = 20
+
+// run simulates, with the tripwire. Where no judge is chosen yet, each run knows one of some pasts of six hours.
 func (s *study) run(o simulate.Options) (simulate.Report, error) {
-	if o.Judge == nil {
-		var err error
-		if o.Judge, err = judge(o.Plan, simulate.History(o.Traffic, o.Seed)); err != nil {
+	for i := range uint64(histories) {
+		if o.Judge != nil {
+			break
+		}
+		j, err := judge(o.Plan, simulate.History(o.Traffic, o.Seed+i))
+		if err != nil {
 			return simulate.Report{}, err
 		}
+		o.Judges = append(o.Judges, j)
 	}
+	wire := metrics.DefaultTripwireConfig(0)
+	for _, step := range o.Plan.Steps {
+		if wire.Watches(step.Kind, step.Exposure.Share) {
+			wire.Steps, wire.PlannedSeconds = wire.Steps+1, wire.PlannedSeconds+step.Max.Seconds()
+		}
+	}
+	wire.Steps, wire.PlannedSeconds = max(1, wire.Steps), max(1, wire.PlannedSeconds)
+	o.Tripwire = &wire
 	r, err := simulate.Run(s.ctx, o)
 	for _, rule := range r.Rules {
 		s.done += rule.Good.Runs

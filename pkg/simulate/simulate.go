@@ -20,6 +20,8 @@ type Options struct {
 	// Plan is the rollout, from NewPlan; Judge judges it, as a value that all runs share.
 	Plan  *rollout.Plan
 	Judge metrics.Judge
+	// Judges take the runs in turn where there are any, such as those that know different histories of one service.
+	Judges []metrics.Judge
 	// Tripwire is read every second beside the judge, by request; nil does without.
 	Tripwire *metrics.TripwireConfig
 	// Traffic is the service under the old policy, Harm what the new one does to it.
@@ -83,7 +85,7 @@ type rule struct {
 }
 
 func (o Options) rules() []rule {
-	own := rule{name: "meshpol", about: o.Plan.Strategy, run: func(w *world) outcome { return judged(w, o.Plan, o.Judge, o.Tripwire) }}
+	own := rule{name: "meshpol", about: o.Plan.Strategy, run: func(w *world) outcome { return judged(w, o.Plan, o.judge(w.index), o.Tripwire) }}
 	for _, s := range o.Plan.Steps {
 		own.steps = append(own.steps, s.Name)
 	}
@@ -91,6 +93,14 @@ func (o Options) rules() []rule {
 		return []rule{own}
 	}
 	return append([]rule{own}, peers()...)
+}
+
+// judge is the one of a run.
+func (o Options) judge(index int) metrics.Judge {
+	if n := len(o.Judges); n > 0 {
+		return o.Judges[index%n]
+	}
+	return o.Judge
 }
 
 // sum runs a rule over all worlds, harmless and harmful.
@@ -121,7 +131,9 @@ func (r rule) runs(ctx context.Context, o Options, h Harm) ([]outcome, error) {
 	for range min(o.Runs, runtime.GOMAXPROCS(0)) {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(o.Runs) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				out[i] = r.run(newWorld(o.Traffic, h, traffic.Stir(o.Seed)+uint64(i)))
+				w := newWorld(o.Traffic, h, traffic.Stir(o.Seed)+uint64(i))
+				w.index = int(i)
+				out[i] = r.run(w)
 			}
 		})
 	}

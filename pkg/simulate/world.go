@@ -16,6 +16,7 @@ type world struct {
 	harm    Harm
 	start   time.Time
 	seed    uint64
+	index   int // of the run
 	pods    []string
 	bounds  []float64
 	service *traffic.World
