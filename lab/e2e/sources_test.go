@@ -69,19 +69,23 @@ func (s *scene) document(text string) string {
 
 // TestOwnChecks: a query of the user's own ends a rollout that the comparison finds no harm in.
 func TestOwnChecks(t *testing.T) {
+	const up = `count(up{namespace="$namespace"})`
 	for name, c := range map[string]struct {
-		limit string
-		exit  int
-		says  string
+		query, limit string
+		exit         int
+		says         string
 	}{
-		"well":      {"min: 1", 0, "at least 1 is well"},
-		"too few":   {"min: 1e9", 4, "below 1e+09, 2 times in a row"},
-		"no number": {"min: 1}, {name: two, query: up, max: 1", 6, "series where one number is wanted"},
+		"well":          {up, "min: 1", 0, "at least 1 is well"},
+		"too few":       {up, "min: 1e9", 6, "nothing was exposed yet, and already check orders is"},
+		"harm":          {`sum({__name__=~"envoy_vhost_.+_route_mp_$rev_new_upstream_rq"}) or vector(0)`, "max: 0", 4, "above 0, 2 times in a row"},
+		"many numbers":  {"up", "max: 1", 3, "series where one number is wanted"},
+		"not PromQL":    {"sum(up", "max: 1", 3, "Prometheus refused the query sum(up"},
+		"no number yet": {`sum(nothing)`, "max: 1", 6, "check orders has no value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, 100, nil)
 			doc := fmt.Sprintf("apiVersion: meshpol.io/v1alpha1\nkind: Rollout\nmetadata: {name: cart-timeout, namespace: shop}\nspec:\n  strategy: {canary: {}}\n"+
-				"  analysis:\n    checks: [{name: up, query: 'count(up{namespace=\"$namespace\"})', %s}]\n", c.limit)
+				"  analysis:\n    checks: [{name: orders, query: '%s', %s}]\n", c.query, c.limit)
 			file := s.timeout("cart")
 			r := s.meshpol(c.exit, append(short("rollout", "-f", file), "-f", s.document(doc))...)
 			s.says(r, c.says)

@@ -52,7 +52,7 @@ func TestTargetThatNobodyCalls(t *testing.T) {
 	file := s.timeout("idle")
 	r := s.meshpol(6, short("rollout", "--step0-max", "6s", "-f", file)...)
 	s.untouched()
-	s.says(r, "nothing to judge by: no data: only the old side counts requests (0)")
+	s.says(r, "nothing to judge by: no data: neither side counts requests")
 	s.phase("idle-timeout", "RolledBack")
 	s.meshpol(0, "apply", "--bake", "1s", "--tick", "1s", "--no-analysis", "-f", file)
 	s.meshpol(0, "rollback", "idle-timeout", "-n", trial.Namespace)
