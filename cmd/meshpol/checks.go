@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -21,7 +22,10 @@ func (s *session) tryChecks(ctx context.Context, asker metrics.Asker, plan *roll
 	}
 	for _, c := range plan.Settings.Checks {
 		query := strings.NewReplacer("$rev", plan.Change.Rev, "$pods", "").Replace(c.Query)
-		_, err := asker.Ask(ctx, query, time.Now())
+		v, err := asker.Ask(ctx, query, time.Now())
+		if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
+			err = fmt.Errorf("the query gives %g", v)
+		}
 		var of *prometheus.Error
 		switch {
 		case ctx.Err() != nil:

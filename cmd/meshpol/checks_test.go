@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,14 @@ import (
 
 // answering answers every query alike, and keeps the last one.
 type answering struct {
+	value float64
 	err   error
 	asked string
 }
 
 func (a *answering) Ask(_ context.Context, query string, _ time.Time) (float64, error) {
 	a.asked = query
-	return 1, a.err
+	return a.value, a.err
 }
 
 // TestChecksAreTriedBeforeTheFirstWrite: a query that can never judge is refused; one that cannot judge yet is said.
@@ -29,11 +31,13 @@ func TestChecksAreTriedBeforeTheFirstWrite(t *testing.T) {
 	failing := func(k prometheus.Kind) error { return &prometheus.Error{Kind: k, Query: "q", Err: errors.New("why")} }
 	for name, c := range map[string]struct {
 		query   string
+		value   float64
 		err     error
 		refused string
 		said    string
 	}{
 		"a number":                 {query: "sum(x)"},
+		"no number":                {query: "x", value: math.NaN(), said: "check orders has no value now, and fails to judge after 4 ticks without one: the query gives NaN"},
 		"not understood":           {query: "sum(", err: failing(prometheus.BadQuery), refused: "check orders of Rollout cart: Prometheus refused the query q: why"},
 		"many":                     {query: "x", err: failing(prometheus.ManySeries), refused: "gives why where one number is wanted"},
 		"none":                     {query: "x", err: failing(prometheus.NoSeries), said: "check orders has no value now"},
@@ -46,7 +50,7 @@ func TestChecksAreTriedBeforeTheFirstWrite(t *testing.T) {
 			var stderr strings.Builder
 			s := &session{app: &app{streams: streams{err: &stderr}}}
 			plan := &rollout.Plan{Name: "cart", Change: policy.Change{Rev: "1a2b3c"}, Settings: rollout.Settings{Checks: []metrics.Check{{Name: "orders", Query: c.query}}}}
-			asker := &answering{err: c.err}
+			asker := &answering{value: c.value, err: c.err}
 			err := s.tryChecks(t.Context(), asker, plan)
 			if (err != nil) != (c.refused != "") || err != nil && (!strings.Contains(err.Error(), c.refused) || exitCode(err) != exitInvalid) {
 				t.Errorf("%v, want %q", err, c.refused)
