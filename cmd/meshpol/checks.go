@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ func (s *session) tryChecks(ctx context.Context, asker metrics.Asker, plan *roll
 		return nil
 	}
 	for _, c := range plan.Settings.Checks {
+		if name := strangeVariable(c.Query); name != "" {
+			return &codeError{code: exitInvalid, err: fmt.Errorf("check %s of Rollout %s: there is no %s; what may stand in a query: $namespace, $service, $rev, $pods", c.Name, plan.Name, name)}
+		}
 		query := strings.NewReplacer("$rev", plan.Change.Rev, "$pods", "").Replace(c.Query)
 		v, err := asker.Ask(ctx, query, time.Now())
 		if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
@@ -30,6 +34,8 @@ func (s *session) tryChecks(ctx context.Context, asker metrics.Asker, plan *roll
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case err == nil && !c.Within(v):
+			s.app.warn("check %s is beyond its limit already, and would end the rollout in step 0: its value is %g", c.Name, v)
 		case err == nil:
 		case errors.As(err, &of) && (of.Kind == prometheus.BadQuery || of.Kind == prometheus.ManySeries):
 			return &codeError{code: exitInvalid, err: fmt.Errorf("check %s of Rollout %s: %w", c.Name, plan.Name, err)}
@@ -38,4 +44,15 @@ func (s *session) tryChecks(ctx context.Context, asker metrics.Asker, plan *roll
 		}
 	}
 	return nil
+}
+
+// strangeVariable is what looks like a variable in a query and is none; empty where there is none. In a regular expression
+// a letter behind a $ would never match.
+func strangeVariable(query string) string {
+	for _, name := range regexp.MustCompile(`\$[A-Za-z_]+`).FindAllString(query, -1) {
+		if !strings.HasPrefix(name, "$rev") && !strings.HasPrefix(name, "$pods") {
+			return name
+		}
+	}
+	return ""
 }

@@ -22,6 +22,9 @@ type Check struct {
 
 func (c Check) below(v float64) bool { return c.Min != nil && v < *c.Min }
 
+// Within tells whether a value is within the limits.
+func (c Check) Within(v float64) bool { return !c.below(v) && !c.above(v) }
+
 func (c Check) above(v float64) bool { return c.Max != nil && v > *c.Max }
 
 // Reading is what a check's query gave in a tick.

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meshpol/meshpol/pkg/metrics"
@@ -164,7 +165,8 @@ func climb(in Input, by policy.By, asked []v1alpha1.CanaryStep) (steps []Step, l
 			continue
 		}
 		s.Pause, s.PauseFor = waiting.asked, waiting.length
-		s.Notes = notes(s, dropped)
+		first := !slices.ContainsFunc(steps, func(s Step) bool { return !s.Dropped })
+		s.Notes = notes(s, dropped, first)
 		steps, waiting, dropped = append(steps, s), pause{}, nil
 	}
 	return steps, last
@@ -234,8 +236,9 @@ func tooQuiet(in Input, s Step) bool {
 	return in.RPS > 0 && s.Kind == metrics.StepWatch && expected < 2*s.MinRequests
 }
 
-// notes are what a person should know of a step before it runs.
-func notes(s Step, dropped []string) []string {
+// notes are what a person should know of a step before it runs: the first one of all exposes more than was asked for at
+// first where those before it are left out.
+func notes(s Step, dropped []string, first bool) []string {
 	var out []string
 	if s.Kind == metrics.StepProof && s.Exposure.Share*100 < float64(v1alpha1.WideWeight) {
 		out = append(out, fmt.Sprintf("%s: the proof step has %.4g %%: below %.4g %% a bound takes long to show",
@@ -244,6 +247,9 @@ func notes(s Step, dropped []string) []string {
 	for _, name := range dropped {
 		out = append(out, fmt.Sprintf("%s: the step %s is left out: there is too little traffic for a verdict in its time",
 			CodeDropped, name))
+	}
+	if first && len(dropped) > 0 {
+		out[len(out)-1] += "; the rollout begins with " + s.Name + " (a longer time for the step keeps it: --step-max)"
 	}
 	return out
 }

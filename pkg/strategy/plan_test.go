@@ -98,8 +98,12 @@ func TestPlan(t *testing.T) {
 		"little traffic leaves steps out": {strategy.Input{Rollout: canary(v1alpha1.Canary{}), RPS: 1},
 			[]string{step0, "25 %|watch|enforce request 25|2m0s-10m0s|20|" +
 				"MP222: the step 1 % is left out: there is too little traffic for a verdict in its time|" +
-				"MP222: the step 5 % is left out: there is too little traffic for a verdict in its time",
+				"MP222: the step 5 % is left out: there is too little traffic for a verdict in its time; the rollout begins with 25 % (a longer time for the step keeps it: --step-max)",
 				"50 %|proof|enforce request 50|2m0s-20m0s|20", bake, fold}},
+		"a step between two is left out": {strategy.Input{RPS: 1, Rollout: canary(v1alpha1.Canary{Steps: []v1alpha1.CanaryStep{
+			{SetWeight: weight(1).SetWeight, Max: &v1alpha1.Duration{Duration: 2 * time.Hour}}, weight(5), weight(50)}})},
+			[]string{step0, "1 %|watch|enforce request 1|1m0s-2h0m0s|20",
+				"50 %|proof|enforce request 50|2m0s-20m0s|20|MP222: the step 5 % is left out: there is too little traffic for a verdict in its time", bake, fold}},
 		"direct": {strategy.Input{Rollout: v1alpha1.RolloutSpec{Strategy: v1alpha1.Strategy{Direct: &v1alpha1.Direct{}}}},
 			[]string{"fold|fold|enforce all 0|2m0s-10m0s|20"}},
 	}
