@@ -2,11 +2,14 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // ProxyStats reads the statistics of a pod's Envoy ("namespace/pod") in Prometheus' text format, those whose Envoy name
@@ -35,8 +38,18 @@ func (c *Cluster) ProxyStats(ctx context.Context, pod, filter string) (io.ReadCl
 	if resp.StatusCode == http.StatusForbidden {
 		return nil, &RightsError{Doing: "reading the statistics of pod " + pod, Verb: "get", Resource: "pods/proxy", Namespace: namespace}
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
-	return nil, fmt.Errorf("reading the statistics of pod %s: %s: %s", pod, resp.Status, strings.TrimSpace(string(text)))
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 2000))
+	return nil, fmt.Errorf("reading the statistics of pod %s: %s: %s", pod, resp.Status, refusalText(text))
+}
+
+// refusalText is the message of a Status of the API server, or the first line of what else answers.
+func refusalText(body []byte) string {
+	var status metav1.Status
+	if err := json.Unmarshal(body, &status); err == nil && status.Message != "" {
+		return status.Message
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	return line
 }
 
 // podPort is the statistics port of a pod, as the API server's proxy reaches it.

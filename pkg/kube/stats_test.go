@@ -12,6 +12,11 @@ import (
 func TestProxyStats(t *testing.T) {
 	s, c := serve(t)
 	s.Forward("shop", "web-1", statsPort, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("filter") == "gone" {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"pods \"web-1\" not found","code":404}`)
+			return
+		}
 		if r.URL.Query().Get("filter") == "bad" {
 			http.Error(w, "Invalid regex", http.StatusBadRequest)
 			return
@@ -27,6 +32,9 @@ func TestProxyStats(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	if _, err := c.ProxyStats(t.Context(), "shop/web-1", "bad"); err == nil || !strings.Contains(err.Error(), "pod shop/web-1: 400 Bad Request: Invalid regex") {
+		t.Error(err)
+	}
+	if _, err := c.ProxyStats(t.Context(), "shop/web-1", "gone"); err == nil || !strings.HasSuffix(err.Error(), `404 Not Found: pods "web-1" not found`) {
 		t.Error(err)
 	}
 	s.Deny("get", "", "pods/proxy", "shop")
