@@ -85,7 +85,7 @@ The same service; in each outage 20 %% of all requests fail. What fails since th
 	out.WriteString(`
 ### What begins when nobody is left under the old policy
 
-In the fold of the default canary, or in a last step ` + "`setWeight: 100`" + `, which has a bake of 100 % behind it. Each cell: taken back, paused for a person, passed; requests harmed, mean, until then. The last column knows only what the old policy did during the rollout.
+In the fold of the default canary, or in a last step ` + "`setWeight: 100`" + `, which has a bake of 100 % behind it. Each cell: taken back, paused for a person, passed; requests harmed, mean, until then. The last column knows only what the old policy did during the rollout. The row of outages has ten times as many rollouts.
 
 `)
 	return s.noHoldback(out)

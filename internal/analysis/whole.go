@@ -56,7 +56,10 @@ func lates() []late {
 	return []late{
 		{"nothing", func(*simulate.Options) {}},
 		drift("errors of everybody 1.5×", 1.5), drift("errors of everybody 3×", 3), drift("errors of everybody 10×", 10),
-		{"2 outages an hour", func(o *simulate.Options) { o.Traffic.Outages, o.Traffic.OutageFails = 2, 0.2 }},
+		{"2 outages an hour", func(o *simulate.Options) {
+			o.Traffic.Outages, o.Traffic.OutageFails = 2, 0.2
+			o.Runs *= manyRuns
+		}},
 		harm("harm: errors 5×", simulate.Harm{Times: 5}), harm("harm: errors 10×", simulate.Harm{Times: 10}),
 		harm("harm: 5 % fail", simulate.Harm{Fail: 0.05}), harm("harm: 10 % fail", simulate.Harm{Fail: 0.1}),
 		harm("harm: 30 % fail", simulate.Harm{Fail: 0.3}), harm("harm: all fail", simulate.Harm{Fail: 1}),
