@@ -200,7 +200,7 @@ func TestRefusalsAreNamed(t *testing.T) {
 		config := DefaultJudgeConfig()
 		config.AllowRefused = allowed
 		l := look{c: config, step: JudgeStep{Index: 1, Kind: StepWatch}, fresh: State{New: Counts{Requests: 200, Errors: 110, Refused: 107}, Old: Counts{Requests: 2000}}}
-		if got := l.comparison(); strings.Contains(got, "107 of the new ones are the policy's own refusals (analysis.allow.refused)") != want {
+		if got := l.comparison(); strings.Contains(got, "107 of the new ones are the policy's own doing") != want {
 			t.Errorf("allowed %g: %s", allowed, got)
 		}
 	}

@@ -54,13 +54,13 @@ func (l look) comparison() string {
 	return compare("errors", c, s, "") + ", " + seconds(l.elapsed) + l.refusals()
 }
 
-// refusals says that most errors of the new side are what the policy itself refused, where that is not allowed.
+// refusals says that most errors of the new side are what the policy itself refused or cut off, where that is not allowed.
 func (l look) refusals() string {
 	refused := l.fresh.New.Refused
 	if l.c.AllowRefused > 0 || refused < 1 || refused < l.fresh.New.Errors/2 {
 		return ""
 	}
-	return fmt.Sprintf("; %s of the new ones are the policy's own refusals (analysis.allow.refused)", number(refused))
+	return fmt.Sprintf("; %s of the new ones are the policy's own doing", number(refused))
 }
 
 // ratio is the new error rate over the old one in the step, and what it surely exceeds; 0 where nothing can be said.
