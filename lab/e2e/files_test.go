@@ -63,19 +63,19 @@ func TestBadUsage(t *testing.T) {
 	s := newScene(t, 0, nil)
 	file := s.timeout("cart")
 	for text, args := range map[string][]string{
-		"-f":                        {"rollout"},
-		"--bogus":                   {"rollout", "-f", file, "--bogus"},
-		"invalid argument":          {"rollout", "-f", file, "--steps", "many"},
-		"a time cannot be negative": {"rollout", "-f", file, "--bake", "-1s"},
-		`--strategy "magic"`:        {"rollout", "-f", file, "--strategy", "magic"},
-		`--on-signal "shrug"`:       {"rollout", "-f", file, "--on-signal", "shrug"},
-		"unknown command":           {"rolout"},
-		"arg(s)":                    {"rollback"},
-		`no rollout "none"`:         {"rollback", "none", "-n", trial.Namespace},
-		`no rollout "nope"`:         {"rollout", "resume", "nope", "-n", trial.Namespace},
-		"output format":             {"status", "-o", "xml"},
-		"10 after 50":               {"rollout", "-f", file, "--steps", "50,10"},
-		"0.1 to 100":                {"rollout", "-f", file, "--steps", "0"},
+		"-f":                                   {"rollout"},
+		"--bogus":                              {"rollout", "-f", file, "--bogus"},
+		"write numbers without a percent sign": {"rollout", "-f", file, "--steps", "many"},
+		"a time cannot be negative":            {"rollout", "-f", file, "--bake", "-1s"},
+		`--strategy "magic"`:                   {"rollout", "-f", file, "--strategy", "magic"},
+		`--on-signal "shrug"`:                  {"rollout", "-f", file, "--on-signal", "shrug"},
+		"unknown command":                      {"rolout"},
+		"arg(s)":                               {"rollback"},
+		`no rollout "none"`:                    {"rollback", "none", "-n", trial.Namespace},
+		`no rollout "nope"`:                    {"rollout", "resume", "nope", "-n", trial.Namespace},
+		"output format":                        {"status", "-o", "xml"},
+		"10 after 50":                          {"rollout", "-f", file, "--steps", "50,10"},
+		"0.1 to 100":                           {"rollout", "-f", file, "--steps", "0"},
 	} {
 		s.says(s.plain(*s.lab, 2, args...), text)
 	}
