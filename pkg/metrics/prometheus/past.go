@@ -32,7 +32,8 @@ const (
 
 // pastTickOf is the shortest time that is at least a minute and has a whole number of scrapes.
 func pastTickOf(scrape time.Duration) time.Duration {
-	return (pastTick + scrape - 1) / scrape * scrape
+	scrapes := math.Ceil(float64(pastTick) / float64(scrape))
+	return time.Duration(scrapes * float64(scrape))
 }
 
 // halfPattern matches the names of half of the pods by their last character. Names of a Deployment's pods end at random
