@@ -57,7 +57,7 @@ func acceptedID(id string) bool {
 		return allHex(id)
 	case 36:
 		return id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-' &&
-			strings.IndexByte("479abAB", id[14]) >= 0 && allHex(strings.ReplaceAll(id, "-", ""))
+			strings.IndexByte("479abAB", id[14]) >= 0 && allHex(id[:8]+id[9:13]+id[14:18]+id[19:23]+id[24:])
 	}
 	return false
 }

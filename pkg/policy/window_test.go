@@ -29,6 +29,7 @@ func TestBucketOfAnID(t *testing.T) {
 		"0123456789abcdef0123456789abcdeg":     -1,
 		"":                                     -1,
 		"abc":                                  -1,
+		"--------------4------------------000": -1, // more dashes than a UUID has
 	}
 	for id, want := range cases {
 		if got := policy.Bucket(id); got != want {
