@@ -300,8 +300,6 @@ func PhaseAt(p *Plan, step int) Phase {
 	}
 }
 
-// missingInstances are the pods to label and to prove so that the cohort has the size asked for. Step 0 labels nobody:
-// its halves are identical, and a cohort of half of the pods would be too wide for the step that follows.
 // alone tells whether the first step by instance would put the only client pod there is under the new policy, although the
 // rollout is to be judged.
 func alone(p *Plan, step PlannedStep, f Facts) bool {
@@ -309,6 +307,8 @@ func alone(p *Plan, step PlannedStep, f Facts) bool {
 		!p.Settings.NoAnalysis && p.Settings.OnInconclusive != "promote"
 }
 
+// missingInstances are the pods to label and to prove so that the cohort has the size asked for. Step 0 labels nobody:
+// its halves are identical, and a cohort of half of the pods would be too wide for the step that follows.
 func missingInstances(step PlannedStep, f Facts) []string {
 	if step.Labels == nil || step.Exposure.Mode == policy.Staged {
 		return nil
