@@ -309,7 +309,7 @@ func nextStep(s State) string {
 	switch s.Phase {
 	case Paused:
 		if s.Cause == CauseBreach {
-			return fmt.Sprintf("meshpol rollout abort %s takes it back; meshpol rollout resume %s goes on all the same", name, name)
+			return fmt.Sprintf("meshpol rollout abort %s takes it back; meshpol rollout resume %s goes on and judges anew", name, name)
 		}
 		return fmt.Sprintf("meshpol rollout resume %s, or meshpol rollout abort %s", name, name)
 	case Succeeded:
